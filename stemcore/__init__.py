@@ -1,0 +1,1 @@
+"""What gateway and orchestrator share: the job model, messages, ports with their adapters."""

@@ -1,0 +1,107 @@
+"""The catalogue read from Triton: the cards travel in the models' own configuration."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from time import monotonic
+from typing import Any
+
+import grpc
+import structlog
+import tritonclient.grpc.aio as triton
+from pydantic import BaseModel, Field
+from tritonclient.utils import InferenceServerException
+
+from stemcore.catalogue.port import ServedModel
+from stemcore.errors import ErrorCode, Unavailable
+from stemcore.model_card import CARD_PARAMETER, CardError, ModelCard
+
+MAX_MESSAGE_BYTES = 2**31 - 1
+
+_log = structlog.get_logger(__name__)
+
+
+class TritonSettings(BaseModel):
+    """Where Triton's gRPC door is."""
+
+    address: str = "127.0.0.1:8001"
+    metadata_timeout_s: float = Field(default=2.0, gt=0)
+
+
+@asynccontextmanager
+async def open_triton(settings: TritonSettings) -> AsyncIterator[triton.InferenceServerClient]:
+    """One client per process. Its channel is usable again a second after the server is back."""
+    client = triton.InferenceServerClient(
+        settings.address,
+        channel_args=[
+            ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
+            ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
+            ("grpc.initial_reconnect_backoff_ms", 100),
+            ("grpc.min_reconnect_backoff_ms", 100),
+            ("grpc.max_reconnect_backoff_ms", 1000),
+        ],
+    )
+    try:
+        yield client
+    finally:
+        await client.close()
+
+
+class TritonCatalogue:
+    """A ModelCatalogue over the models Triton has loaded; answers are kept for `fresh_s`."""
+
+    def __init__(
+        self, client: triton.InferenceServerClient, *, timeout_s: float, fresh_s: float = 1.0
+    ) -> None:
+        self._client: Any = client
+        self._timeout_s = timeout_s
+        self._fresh_s = fresh_s
+        self._asked_at = -fresh_s
+        self._models: tuple[ServedModel, ...] = ()
+        self._lock = asyncio.Lock()
+
+    async def models(self) -> tuple[ServedModel, ...]:
+        """All loaded models that carry a card, by name."""
+        async with self._lock:
+            if monotonic() - self._asked_at >= self._fresh_s:
+                with _triton_errors():
+                    self._models = await self._ask()
+                self._asked_at = monotonic()
+            return self._models
+
+    async def _ask(self) -> tuple[ServedModel, ...]:
+        # Statistics name every loaded model without the right to load others.
+        statistics = await self._client.get_inference_statistics(client_timeout=self._timeout_s)
+        names = sorted({model.name for model in statistics.model_stats})
+        models = await asyncio.gather(*(self._describe(name) for name in names))
+        return tuple(model for model in models if model is not None)
+
+    async def _describe(self, name: str) -> ServedModel | None:
+        answer = await self._client.get_model_config(name, client_timeout=self._timeout_s)
+        text: str = answer.config.parameters[CARD_PARAMETER].string_value
+        if not text:
+            return None
+        try:
+            card = ModelCard.from_json(text)
+        except CardError as error:
+            _log.warning("model_card_unreadable", model=name, reason=str(error))
+            return None
+        ready = await self._client.is_model_ready(name, client_timeout=self._timeout_s)
+        return ServedModel(card=card, ready=ready, refusal=refusal_of(card))
+
+
+def refusal_of(card: ModelCard) -> str | None:
+    """Why a card's model may not be used, or None."""
+    if not card.parity_passed:
+        return "The card has no passed parity with the reference implementation."
+    return None
+
+
+@contextmanager
+def _triton_errors() -> Iterator[None]:
+    try:
+        yield
+    except (InferenceServerException, grpc.RpcError, TimeoutError) as error:
+        raise Unavailable(
+            ErrorCode.ENGINE_UNAVAILABLE, "The inference server does not answer."
+        ) from error

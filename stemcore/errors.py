@@ -1,0 +1,86 @@
+"""Errors with a stable code, split by what the caller does about them.
+
+StemyardError
+├── InvalidInput      the caller's data is wrong: tell them, never retry
+├── NotFound          there is nothing of that name for this caller
+├── Conflict          the object's state forbids it
+├── Unavailable       a dependency is away: retry later
+└── LeaseLost         another worker owns the job now: stop, publish nothing
+"""
+
+from collections.abc import Mapping
+from enum import StrEnum
+
+
+class ErrorCode(StrEnum):
+    """Every code a client can meet, in a problem response or in a job's error."""
+
+    EMPTY_FILE = "empty_file"
+    UNSUPPORTED_FORMAT = "unsupported_format"
+    UNREADABLE_AUDIO = "unreadable_audio"
+    NO_AUDIO_STREAM = "no_audio_stream"
+    NO_SAMPLES = "no_samples"
+    INVALID_SAMPLES = "invalid_samples"
+    AUDIO_TOO_LONG = "audio_too_long"
+    FILE_TOO_LARGE = "file_too_large"
+    DECODE_TIMEOUT = "decode_timeout"
+    UNKNOWN_MODEL = "unknown_model"
+    MODEL_REFUSED = "model_refused"
+    UNKNOWN_STEM = "unknown_stem"
+    INVALID_REQUEST = "invalid_request"
+    INVALID_CREDENTIALS = "invalid_credentials"
+    INVALID_TOKEN = "invalid_token"  # noqa: S105
+    TOKEN_EXPIRED = "token_expired"  # noqa: S105
+    EMAIL_TAKEN = "email_taken"
+    NOT_FOUND = "not_found"
+    JOB_NOT_FOUND = "job_not_found"
+    STEM_NOT_FOUND = "stem_not_found"
+    MODEL_NOT_FOUND = "model_not_found"
+    JOB_NOT_FINISHED = "job_not_finished"
+    JOB_FINISHED = "job_finished"
+    IDEMPOTENCY_CONFLICT = "idempotency_conflict"
+    RANGE_NOT_SATISFIABLE = "range_not_satisfiable"
+    METHOD_NOT_ALLOWED = "method_not_allowed"
+    SERVICE_UNAVAILABLE = "service_unavailable"
+    ENGINE_UNAVAILABLE = "engine_unavailable"
+    ENGINE_FAILED = "engine_failed"
+    STORAGE_UNAVAILABLE = "storage_unavailable"
+    SCRATCH_FULL = "scratch_full"
+    TOO_MANY_ATTEMPTS = "too_many_attempts"
+    INTERNAL_ERROR = "internal_error"
+
+
+class StemyardError(Exception):
+    """An error a person may see: a stable code, a sentence, and facts about this case."""
+
+    def __init__(
+        self,
+        code: ErrorCode,
+        message: str,
+        *,
+        details: Mapping[str, object] | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+        self.details = dict(details or {})
+
+
+class InvalidInput(StemyardError):
+    """The caller's data is wrong; the same call will fail again."""
+
+
+class NotFound(StemyardError):
+    """There is nothing of that name for this caller."""
+
+
+class Conflict(StemyardError):
+    """The object's present state forbids the operation."""
+
+
+class Unavailable(StemyardError):
+    """A dependency is away or failing; the same call may succeed later."""
+
+
+class LeaseLost(Exception):  # noqa: N818
+    """Another worker owns the job now, or it was cancelled: stop and publish nothing."""

@@ -1,0 +1,177 @@
+"""The model card: how a public model is run, and the evidence that it may be.
+
+The same JSON is `card.json` beside the model and the parameter `card` of its config.pbtxt, so both
+services read the catalogue from Triton itself.
+"""
+
+import hashlib
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from stemcore import strict_json
+
+CARD_PARAMETER = "card"
+SCHEMA_VERSION = 1
+
+Profile = Literal["cpu", "cpu-batched", "gpu-onnx"]
+
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+_TRITON_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+
+
+class CardError(ValueError):
+    """The text is no card of this schema, or its fields contradict each other."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StemSource:
+    """Where a public stem comes from: a Triton model and one of its outputs."""
+
+    stem: str
+    model: str
+    output: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ParityFigure:
+    """One comparison with the reference; the worst stem counts.
+
+    Either a signal-to-error ratio with its floor, or, where the reference is silent, the largest
+    absolute error with its ceiling.
+    """
+
+    step: str
+    signal: str
+    worst_stem: str
+    passed: bool
+    snr_db: float | None = None
+    required_db: float | None = None
+    abs_error: float | None = None
+    allowed_abs_error: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.passed != self._holds():
+            raise CardError(f"parity figure {self.step}/{self.signal} contradicts its own verdict")
+
+    def _holds(self) -> bool:
+        if self.snr_db is not None and self.required_db is not None:
+            return self.snr_db >= self.required_db
+        if self.abs_error is not None and self.allowed_abs_error is not None:
+            return self.abs_error <= self.allowed_abs_error
+        raise CardError(f"parity figure {self.step}/{self.signal} has no figure or no limit")
+
+
+def _no_figures() -> dict[str, dict[str, float]]:
+    return {}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SdrEvidence:
+    """SDR in dB: 10 log10 of |s|^2 over |s - e|^2, whole song, median over the songs of a set."""
+
+    test_set: str
+    songs: int
+    median_db: Mapping[str, float]
+    yardsticks: Mapping[str, Mapping[str, float]] = field(
+        default_factory=dict[str, dict[str, float]]
+    )
+    per_song_db: Mapping[str, Mapping[str, float]] = field(
+        default_factory=dict[str, dict[str, float]]
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Licences:
+    code: str
+    weights: str
+    noncommercial: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelCard:
+    """A plan in samples, and evidence.
+
+    `files` maps each file of the model, relative to the model's folder, to its sha256.
+    `normalisation` "track" takes mean and deviation of the whole track's mono mix off before the
+    first segment and puts them back at the end, as demucs.api.Separator does.
+    """
+
+    schema_version: int = SCHEMA_VERSION
+    name: str
+    description: str
+    family: str
+    stems: tuple[StemSource, ...]
+    sample_rate: int
+    channels: int = 2
+    segment_samples: int
+    overlap: float = 0.25
+    lead_in_samples: int = 0
+    tail_samples: int = 0
+    join: Literal["mean"] = "mean"
+    weights: Literal["triangular"] = "triangular"
+    normalisation: Literal["track", "none"] = "track"
+    engine: str = "onnxruntime"
+    precision: str = "fp32"
+    profile: Profile = "cpu"
+    max_batch_size: int = 1
+    parameters: int
+    files: Mapping[str, str]
+    parity: tuple[ParityFigure, ...] = ()
+    sdr: SdrEvidence | None = None
+    licences: Licences
+    provenance: Mapping[str, str] = field(default_factory=dict[str, str])
+    demonstration: bool = False
+
+    def __post_init__(self) -> None:
+        _check(self.schema_version == SCHEMA_VERSION, f"unknown schema {self.schema_version}")
+        _check(_TRITON_NAME.fullmatch(self.name), f"not a model name: {self.name!r}")
+        _check(self.stems, "no stems")
+        _check(len(set(self.stem_names)) == len(self.stems), "a stem appears twice")
+        _check(min(self.sample_rate, self.channels, self.segment_samples) > 0, "sizes must be > 0")
+        _check(min(self.lead_in_samples, self.tail_samples) >= 0, "margins must be >= 0")
+        _check(self.max_batch_size > 0, "max_batch_size must be > 0")
+        _check(0 <= self.overlap < 1, "overlap must be in [0, 1)")
+        _check(self.files, "no files")
+        for path, digest in self.files.items():
+            _check(_SHA256.fullmatch(digest), f"not a sha256: {path}")
+
+    @classmethod
+    def from_json(cls, text: str) -> "ModelCard":
+        """Raises CardError on anything but a valid card of this schema version."""
+        try:
+            return strict_json.load(cls, text)
+        except strict_json.StrictJsonError as error:
+            raise CardError(str(error)) from error
+
+    def to_json(self) -> str:
+        return strict_json.dump(self)
+
+    @property
+    def stem_names(self) -> tuple[str, ...]:
+        return tuple(source.stem for source in self.stems)
+
+    @property
+    def segment_s(self) -> float:
+        return self.segment_samples / self.sample_rate
+
+    @property
+    def parity_passed(self) -> bool:
+        return bool(self.parity) and all(figure.passed for figure in self.parity)
+
+    @property
+    def digest(self) -> str:
+        """What a claim pins: it changes when any of the model's files does."""
+        lines = "".join(f"{path} {digest}\n" for path, digest in sorted(self.files.items()))
+        return hashlib.sha256(lines.encode()).hexdigest()
+
+    def hop_samples(self, overlap: float | None = None) -> int:
+        """Demucs' own float expression: rounding it otherwise is off by one for some overlaps."""
+        chosen = self.overlap if overlap is None else overlap
+        return int((1 - chosen) * self.segment_samples)
+
+
+def _check(holds: object, complaint: str) -> None:
+    if not holds:
+        raise CardError(complaint)

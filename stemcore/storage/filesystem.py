@@ -1,0 +1,130 @@
+"""Objects as files below a directory: the one-machine stack's store."""
+
+import asyncio
+import hashlib
+import os
+import secrets
+from collections.abc import AsyncIterable, AsyncIterator, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from stemcore.storage.port import ObjectMissing, StorageError, StoredObject
+
+CHUNK_BYTES = 1 << 20
+_PARTIAL = ".partial"
+
+
+class FilesystemStore:
+    """An ObjectStore whose objects appear by rename, after their bytes are on the disk."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root.resolve()
+
+    async def put(self, key: str, chunks: AsyncIterable[bytes]) -> StoredObject:
+        """Store the chunks under `key`; a failed or cancelled put leaves nothing."""
+        target = self._path(key)
+        partial = self._root / _PARTIAL / secrets.token_hex(16)
+        digest = hashlib.sha256()
+        with _translated():
+            await asyncio.to_thread(_make_directory, partial.parent)
+            try:
+                with partial.open("xb") as file:
+                    async for chunk in chunks:
+                        digest.update(chunk)
+                        await asyncio.to_thread(file.write, chunk)
+                    size = file.tell()
+                    await asyncio.to_thread(_flush, file.fileno(), file)
+                await asyncio.to_thread(_reveal, partial, target)
+            finally:
+                partial.unlink(missing_ok=True)
+        return StoredObject(key=key, size_bytes=size, sha256=digest.hexdigest())
+
+    async def read(
+        self, key: str, *, start: int = 0, stop: int | None = None
+    ) -> AsyncIterator[bytes]:
+        """The bytes [start, stop) in chunks."""
+        with _translated():
+            try:
+                file = self._path(key).open("rb")
+            except FileNotFoundError:
+                raise ObjectMissing(key) from None
+            with file:
+                file.seek(start)
+                left = (stop if stop is not None else os.fstat(file.fileno()).st_size) - start
+                while left > 0:
+                    chunk = await asyncio.to_thread(file.read, min(CHUNK_BYTES, left))
+                    if not chunk:
+                        return
+                    left -= len(chunk)
+                    yield chunk
+
+    async def size_bytes(self, key: str) -> int:
+        """The object's size."""
+        with _translated():
+            try:
+                return self._path(key).stat().st_size
+            except FileNotFoundError:
+                raise ObjectMissing(key) from None
+
+    async def delete_prefix(self, prefix: str) -> int:
+        """Delete every object whose key starts with `prefix`, and the folders left empty."""
+        self._path(prefix.rstrip("/"))
+        with _translated():
+            return await asyncio.to_thread(self._delete_prefix, prefix)
+
+    def _delete_prefix(self, prefix: str) -> int:
+        folder = self._root / prefix.rpartition("/")[0]
+        doomed = [
+            path
+            for path in folder.rglob("*")
+            if path.is_file() and path.relative_to(self._root).as_posix().startswith(prefix)
+        ]
+        for path in doomed:
+            path.unlink(missing_ok=True)
+        for path in doomed:
+            _remove_empty_folders(path.parent, self._root)
+        return len(doomed)
+
+    def _path(self, key: str) -> Path:
+        parts = key.split("/")
+        if any(part in ("", ".", "..", _PARTIAL) for part in parts) or not key.isascii():
+            raise ValueError(f"not an object key: {key!r}")
+        return self._root.joinpath(*parts)
+
+
+def _flush(descriptor: int, file: object) -> None:
+    file.flush()  # type: ignore[attr-defined]
+    os.fsync(descriptor)
+
+
+def _make_directory(path: Path) -> None:
+    path.mkdir(parents=True, exist_ok=True)
+
+
+def _reveal(partial: Path, target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    partial.rename(target)
+    descriptor = os.open(target.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _remove_empty_folders(folder: Path, root: Path) -> None:
+    while folder != root:
+        try:
+            folder.rmdir()
+        except OSError:
+            return
+        folder = folder.parent
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    try:
+        yield
+    except ObjectMissing:
+        raise
+    except OSError as error:
+        raise StorageError(str(error)) from error
