@@ -1,0 +1,119 @@
+# The one list of verbs. `make help` prints it; longer ones live in scripts/.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+UV := .tools/uv/bin/uv
+SERVICES := .envs/services
+TRITON := .envs/triton
+DEV := .envs/dev
+EXPORTERS := .envs/exporters
+
+export PYTHONDONTWRITEBYTECODE ?= 1
+export PYTHONUNBUFFERED := 1
+# Handed over by the environment, so that a file name may hold quotes and spaces.
+export SONG OUT MODEL NAME CHECKPOINT REPOSITORY PROFILE
+
+# --- running it -----------------------------------------------------------------------------
+
+.PHONY: help
+help: ## Print this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
+
+.PHONY: demo
+demo: services ## Separate a song end to end: SONG=file OUT=out MODEL=stemyard-mini
+	@exec $(SERVICES)/bin/python -m stemyard demo $(if $(SONG),--song "$$SONG") $(if $(OUT),--out "$$OUT") \
+	  $(if $(MODEL),--model "$$MODEL") $(if $(REPOSITORY),--repository "$$REPOSITORY")
+
+.PHONY: up
+up: services ## Start the stack and keep it up until Ctrl-C
+	@exec $(SERVICES)/bin/python -m stemyard up $(if $(REPOSITORY),--repository "$$REPOSITORY")
+
+.PHONY: doctor
+doctor: ## Say what this machine lacks, and the command that installs it
+	@scripts/doctor
+
+# --- checking it ----------------------------------------------------------------------------
+
+.PHONY: test
+test: lint types contracts test-services test-exporters ## Lint, types, import contracts and every test
+
+.PHONY: test-services
+test-services: dev $(TRITON)/.synced ## The tests of everything that runs without torch
+	$(DEV)/bin/python -m pytest tests --ignore=tests/exporters --ignore=tests/training --ignore=tests/full
+
+.PHONY: test-exporters
+test-exporters: exporters ## The tests of the exporters and of training
+	$(EXPORTERS)/bin/python -m pytest $(wildcard tests/exporters tests/training)
+
+.PHONY: test-full
+test-full: dev exporters $(TRITON)/.synced ## What takes minutes by nature: the full-size models
+	$(EXPORTERS)/bin/python -m pytest tests/full
+
+.PHONY: lint
+lint: dev ## ruff: rules and formatting
+	$(DEV)/bin/ruff check .
+	$(DEV)/bin/ruff format --check .
+
+.PHONY: types
+types: dev exporters ## pyright: strict for the services, standard for what imports torch
+	$(DEV)/bin/pyright
+	$(DEV)/bin/pyright -p pyrightconfig.exporters.json
+
+.PHONY: contracts
+contracts: dev ## import-linter: the three rings, and who may not import whom
+	$(DEV)/bin/lint-imports
+
+.PHONY: format
+format: dev ## Let ruff repair and format
+	$(DEV)/bin/ruff check --fix .
+	$(DEV)/bin/ruff format .
+
+# --- models ---------------------------------------------------------------------------------
+
+.PHONY: export
+export: exporters ## MODEL=htdemucs CHECKPOINT=file NAME=name REPOSITORY=dir [PROFILE=cpu]
+	$(EXPORTERS)/bin/python -m exporters export "$${MODEL:-htdemucs}" --checkpoint "$$CHECKPOINT" \
+	  --name "$$NAME" --repository "$${REPOSITORY:-model_repository}" --profile "$${PROFILE:-cpu}"
+
+.PHONY: verify
+verify: exporters ## NAME=name CHECKPOINT=file REPOSITORY=dir
+	$(EXPORTERS)/bin/python -m exporters verify "$$NAME" --checkpoint "$$CHECKPOINT" \
+	  --repository "$${REPOSITORY:-model_repository}"
+
+.PHONY: train-mini
+train-mini: exporters ## Train stemyard-mini again, from seeds
+	$(EXPORTERS)/bin/python -m training $(ARGS)
+
+.PHONY: bench
+bench: dev exporters $(TRITON)/.synced ## Measure, and write bench/results/
+	scripts/bench $(ARGS)
+
+# --- environments ---------------------------------------------------------------------------
+
+.PHONY: services dev exporters
+services: $(SERVICES)/.synced $(TRITON)/.synced ## Install what `make demo` and `make up` need
+dev: $(DEV)/.synced ## Install the services with their tests' tools
+exporters: $(EXPORTERS)/.synced ## Install torch, Demucs and the exporters' tools
+
+$(UV):
+	scripts/bootstrap-uv
+
+.envs/%/.synced: requirements/%.txt | $(UV)
+	scripts/sync-environment $* $<
+
+$(EXPORTERS)/.synced: requirements/exporters-demucs.txt | $(UV)
+	scripts/sync-environment exporters $<
+
+.PHONY: lock
+lock: $(UV) ## Lock requirements/*.in again, by hash, naming no host
+	scripts/lock
+
+.PHONY: clean
+clean: ## Remove caches, run-time directories and results; keep the environments
+	rm -rf .stack .cache out .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+
+.PHONY: distclean
+distclean: clean ## Remove the environments and uv as well
+	rm -rf .envs .tools
