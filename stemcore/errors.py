@@ -82,5 +82,5 @@ class Unavailable(StemyardError):
     """A dependency is away or failing; the same call may succeed later."""
 
 
-class LeaseLost(Exception):  # noqa: N818
+class LeaseLost(Exception):
     """Another worker owns the job now, or it was cancelled: stop and publish nothing."""

@@ -1,4 +1,4 @@
-"""Bring a database to the newest schema: `python -m stemcore.database.migrate` with STEMYARD_DSN."""
+"""Bring a database to the newest schema; as a program, the one that STEMYARD_DSN names."""
 
 import os
 import sys

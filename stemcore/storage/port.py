@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 
-class ObjectMissing(Exception):  # noqa: N818
+class ObjectMissing(Exception):
     """No object has that key."""
 
 
