@@ -1,7 +1,7 @@
 """The catalogue read from Triton: the cards travel in the models' own configuration."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, Generator
 from contextlib import asynccontextmanager, contextmanager
 from time import monotonic
 from typing import Any
@@ -29,7 +29,7 @@ class TritonSettings(BaseModel):
 
 
 @asynccontextmanager
-async def open_triton(settings: TritonSettings) -> AsyncIterator[triton.InferenceServerClient]:
+async def open_triton(settings: TritonSettings) -> AsyncGenerator[triton.InferenceServerClient]:
     """One client per process. Its channel is usable again a second after the server is back."""
     client = triton.InferenceServerClient(
         settings.address,
@@ -98,7 +98,7 @@ def refusal_of(card: ModelCard) -> str | None:
 
 
 @contextmanager
-def _triton_errors() -> Iterator[None]:
+def _triton_errors() -> Generator[None]:
     try:
         yield
     except (InferenceServerException, grpc.RpcError, TimeoutError) as error:

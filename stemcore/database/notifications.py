@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 from collections import defaultdict
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, Generator
 from typing import TYPE_CHECKING
 
 import asyncpg
@@ -33,7 +33,7 @@ class Notifications:
         self._waiters: dict[tuple[str, str | None], set[asyncio.Event]] = defaultdict(set)
 
     @contextlib.contextmanager
-    def subscription(self, channel: str, payload: str | None = None) -> Iterator[asyncio.Event]:
+    def subscription(self, channel: str, payload: str | None = None) -> Generator[asyncio.Event]:
         """An asyncio.Event set at each hint on `channel` (of `payload`, when given)."""
         event = asyncio.Event()
         key = (channel, payload)
@@ -59,7 +59,7 @@ class Notifications:
                 await asyncio.sleep(RECONNECT_S)
 
     @contextlib.asynccontextmanager
-    async def _connection(self) -> AsyncIterator["Connection"]:
+    async def _connection(self) -> AsyncGenerator["Connection"]:
         connection = await asyncpg.connect(
             self._settings.dsn.get_secret_value(),
             timeout=self._settings.connect_timeout_s,

@@ -1,7 +1,7 @@
 """The connection pool: every wait bounded, JSON columns as Python values."""
 
 import json
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, Generator
 from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING
 
@@ -33,7 +33,7 @@ async def prepare_connection(connection: "Connection") -> None:
 
 
 @asynccontextmanager
-async def open_pool(settings: DatabaseSettings) -> AsyncIterator["Pool"]:
+async def open_pool(settings: DatabaseSettings) -> AsyncGenerator["Pool"]:
     """A pool that connects on demand, so that a service starts while PostgreSQL is away."""
     pool = asyncpg.create_pool(
         settings.dsn.get_secret_value(),
@@ -48,7 +48,7 @@ async def open_pool(settings: DatabaseSettings) -> AsyncIterator["Pool"]:
 
 
 @contextmanager
-def database_errors() -> Iterator[None]:
+def database_errors() -> Generator[None]:
     """Translate what a lost or refusing server raises into `Unavailable`."""
     try:
         yield

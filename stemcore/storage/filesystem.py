@@ -4,7 +4,7 @@ import asyncio
 import hashlib
 import os
 import secrets
-from collections.abc import AsyncIterable, AsyncIterator, Iterator
+from collections.abc import AsyncIterable, AsyncIterator, Generator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -121,7 +121,7 @@ def _remove_empty_folders(folder: Path, root: Path) -> None:
 
 
 @contextmanager
-def _translated() -> Iterator[None]:
+def _translated() -> Generator[None]:
     try:
         yield
     except ObjectMissing:
