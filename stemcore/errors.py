@@ -17,6 +17,7 @@ class ErrorCode(StrEnum):
 
     EMPTY_FILE = "empty_file"
     UNSUPPORTED_FORMAT = "unsupported_format"
+    PLAYLIST_NOT_ALLOWED = "playlist_not_allowed"
     UNREADABLE_AUDIO = "unreadable_audio"
     NO_AUDIO_STREAM = "no_audio_stream"
     NO_SAMPLES = "no_samples"
@@ -28,6 +29,9 @@ class ErrorCode(StrEnum):
     MODEL_REFUSED = "model_refused"
     UNKNOWN_STEM = "unknown_stem"
     INVALID_REQUEST = "invalid_request"
+    REQUEST_TOO_LARGE = "request_too_large"
+    UNSUPPORTED_MEDIA_TYPE = "unsupported_media_type"
+    WEAK_PASSWORD = "weak_password"  # noqa: S105
     INVALID_CREDENTIALS = "invalid_credentials"
     INVALID_TOKEN = "invalid_token"  # noqa: S105
     TOKEN_EXPIRED = "token_expired"  # noqa: S105
@@ -38,6 +42,7 @@ class ErrorCode(StrEnum):
     MODEL_NOT_FOUND = "model_not_found"
     JOB_NOT_FINISHED = "job_not_finished"
     JOB_FINISHED = "job_finished"
+    TOO_MANY_JOBS = "too_many_jobs"
     IDEMPOTENCY_CONFLICT = "idempotency_conflict"
     RANGE_NOT_SATISFIABLE = "range_not_satisfiable"
     METHOD_NOT_ALLOWED = "method_not_allowed"

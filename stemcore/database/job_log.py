@@ -21,6 +21,7 @@ _SETTABLE = frozenset(
         "lease_owner",
         "lease_token",
         "ledger",
+        "measures",
         "not_before",
         "pin",
         "progress",

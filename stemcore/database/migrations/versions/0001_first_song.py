@@ -41,6 +41,7 @@ STATEMENTS = (
         warnings jsonb NOT NULL DEFAULT '[]',
         results jsonb NOT NULL DEFAULT '[]',
         ledger jsonb NOT NULL DEFAULT '{}',
+        measures jsonb NOT NULL DEFAULT '{}',
         pin jsonb,
         lease_token bigint NOT NULL DEFAULT 0,
         lease_owner text,
