@@ -1,0 +1,44 @@
+"""What a source is, and how much of it we are willing to unfold."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import BaseModel, Field
+
+
+class DecodeLimits(BaseModel):
+    """Bounds on one source: sizes before and after decoding, and what its process may use."""
+
+    max_bytes: int = Field(default=1 << 30, gt=0)
+    max_duration_s: float = Field(default=3 * 3600.0, gt=0)
+    max_sample_rate_hz: int = Field(default=384_000, gt=0)
+    max_channels: int = Field(default=16, ge=1, le=64)
+    probe_timeout_s: float = Field(default=4.0, gt=0)
+    decode_timeout_s: float = Field(default=1800.0, gt=0)
+    address_space_bytes: int = Field(default=2 << 30, gt=0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceFacts:
+    """A source as its process saw it.
+
+    `duration_s` is provisional (the header's claim) after a probe and exact after decoding;
+    `channel_names` are FFmpeg's (FL, FR, FC, LFE, ...) and empty when the file names none.
+    """
+
+    duration_s: float
+    sample_rate_hz: int
+    channels: int
+    codec: str
+    container: str
+    channel_names: tuple[str, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """The form kept in the job row and shown to clients."""
+        return {
+            "duration_s": round(self.duration_s, 6),
+            "sample_rate_hz": self.sample_rate_hz,
+            "channels": self.channels,
+            "codec": self.codec,
+            "container": self.container,
+        }
