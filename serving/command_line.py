@@ -1,0 +1,75 @@
+"""The server's command line and environment."""
+
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from serving.settings import ServingSettings
+from serving.wheel import Wheel
+
+ADMIN_HEADER = "stemyard-admin"
+OURS = "STEMYARD_"
+# What changes the server, or lets a caller reach its files and memory. Health, metadata, model
+# configuration, statistics and inference stay open: the services read the catalogue from them.
+RESTRICTED = ("model-repository", "shared-memory", "trace", "logging")
+
+
+def arguments(
+    settings: ServingSettings,
+    *,
+    models: Sequence[str],
+    repository: Path,
+    backends: Path,
+    admin_secret: str,
+    region_prefix: str,
+) -> list[str]:
+    """Everything after the program's name."""
+    restricted = f"{','.join(RESTRICTED)}:{ADMIN_HEADER}={admin_secret}"
+    return [
+        f"--model-repository={repository}",
+        f"--backend-directory={backends}",
+        f"--backend-config=python,shm-region-prefix-name={region_prefix}",
+        "--model-control-mode=explicit",
+        *(f"--load-model={model}" for model in models),
+        "--exit-on-error=false",
+        "--strict-readiness=false",
+        f"--exit-timeout-secs={settings.exit_timeout_s}",
+        f"--http-address={settings.host}",
+        f"--http-port={settings.ports.http}",
+        f"--grpc-address={settings.host}",
+        f"--grpc-port={settings.ports.grpc}",
+        f"--metrics-address={settings.host}",
+        f"--metrics-port={settings.ports.metrics}",
+        f"--http-restricted-api={restricted}",
+        f"--grpc-restricted-protocol={restricted}",
+        "--log-format=ISO8601",
+        f"--log-verbose={settings.log_verbose}",
+    ]
+
+
+def environment(settings: ServingSettings, *, wheel: Wheel) -> dict[str, str]:
+    """This process's environment without our settings, plus what server and stub need."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(OURS)}
+    return {
+        **kept,
+        **_ALLOCATORS[settings.allocator],
+        "LD_LIBRARY_PATH": _joined(wheel.library_path(), kept.get("LD_LIBRARY_PATH")),
+        # The stub finds its standard library and packages by the python3 it meets first.
+        "PATH": _joined(str(Path(sys.prefix) / "bin"), kept.get("PATH")),
+    }
+
+
+# glibc gives blocks above 32 MB back at each free and faults them in again at the next
+# allocation; segments are larger than that.
+_ALLOCATORS: Mapping[str, Mapping[str, str]] = {
+    "default": {},
+    "raised": {
+        "MALLOC_MMAP_THRESHOLD_": str(1 << 30),
+        "MALLOC_TRIM_THRESHOLD_": str(1 << 30),
+    },
+}
+
+
+def _joined(first: str, rest: str | None) -> str:
+    return f"{first}:{rest}" if rest else first

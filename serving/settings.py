@@ -1,0 +1,67 @@
+"""Settings of the inference server, from the environment: STEMYARD_SERVING_..., nested by `__`."""
+
+import os
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+ROOT = Path(__file__).resolve().parent.parent
+
+Port = Annotated[int, Field(ge=1, le=65535)]
+Threads = Annotated[int, Field(ge=1, le=1024)]
+Instances = Annotated[int, Field(ge=1, le=64)]
+
+
+class Ports(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+    http: Port = 8000
+    grpc: Port = 8001
+    metrics: Port = 8002
+
+
+class ModelTuning(BaseModel):
+    """How much of the machine one model gets; what is None stays as its config.pbtxt has it.
+
+    `threads` are intra-op threads of each instance.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    threads: Threads | None = None
+    instances: Instances | None = None
+
+
+class ServingSettings(BaseSettings):
+    """Everything the launcher needs; `runtime` is written, `repository` only read."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="STEMYARD_SERVING_", env_nested_delimiter="__", frozen=True
+    )
+
+    repository: Path = ROOT / "model_repository"
+    runtime: Path = ROOT / ".cache" / "serving"
+    models: tuple[str, ...] | None = None
+    host: str = "127.0.0.1"
+    ports: Ports = Ports()
+    admin_secret: SecretStr | None = None
+    tuning: ModelTuning = ModelTuning()
+    tuning_by_model: dict[str, ModelTuning] = Field(default_factory=dict[str, ModelTuning])
+    warm_up: bool = True
+    allocator: Literal["default", "raised"] = "raised"
+    exit_timeout_s: int = Field(default=10, ge=0)
+    log_verbose: int = Field(default=0, ge=0)
+
+    def tuning_of(self, model: str) -> ModelTuning:
+        """The model's own tuning over the general one, thread count filled in from the cores."""
+        own = self.tuning_by_model.get(model, ModelTuning())
+        instances = own.instances or self.tuning.instances
+        threads = own.threads or self.tuning.threads or max(1, usable_cores() // (instances or 1))
+        return ModelTuning(threads=threads, instances=instances)
+
+
+def usable_cores() -> int:
+    """Cores this process may run on: a container's cpuset can leave fewer than there are."""
+    return len(os.sched_getaffinity(0))
