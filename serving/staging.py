@@ -45,14 +45,19 @@ def stage(
 
 
 def tuned(config: Any, *, tuning: ModelTuning, warm_up: bool) -> Any:
-    """A copy of a ModelConfig with this machine's threads, instances and warm-up."""
+    """A copy of a ModelConfig with this machine's threads, instances and warm-up.
+
+    A warm-up the exporter wrote is kept, or dropped when none is wanted.
+    """
     copy = type(config)()
     copy.CopyFrom(config)
     if tuning.threads is not None:
         copy.parameters[THREADS_PARAMETER].string_value = str(tuning.threads)
     if tuning.instances is not None:
         _set_instances(copy, tuning.instances)
-    if warm_up and not copy.model_warmup:
+    if not warm_up:
+        del copy.model_warmup[:]
+    elif not copy.model_warmup:
         _add_warm_up(copy)
     return copy
 

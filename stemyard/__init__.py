@@ -1,0 +1,1 @@
+"""What a person uses: the one-machine launcher, the demo and the HTTP client."""

@@ -1,0 +1,1 @@
+"""The one-machine stack: PostgreSQL, Triton, gateway and orchestrator under one supervisor."""

@@ -1,0 +1,35 @@
+"""What the one-machine stack can be told: STEMYARD_STACK_..., nested by `__`."""
+
+import sys
+from pathlib import Path
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+
+
+class StackSettings(BaseSettings):
+    """A port that is None is chosen among the free ones.
+
+    A stack that is not `durable` trades the safety of its database against a power cut for speed.
+    """
+
+    model_config = SettingsConfigDict(
+        env_prefix="STEMYARD_STACK_", env_nested_delimiter="__", frozen=True
+    )
+
+    repository: Path = ROOT / "model_repository"
+    default_model: str = "stemyard-mini"
+    models: tuple[str, ...] | None = None
+    services_python: Path = Path(sys.executable)
+    triton_python: Path = ROOT / ".envs" / "triton" / "bin" / "python"
+    gateway_host: str = "127.0.0.1"
+    gateway_port: int | None = Field(default=None, ge=1, le=65535)
+    demo_account: bool = False
+    durable: bool = True
+    triton_threads: int | None = Field(default=None, ge=1)
+    slots: int = Field(default=1, ge=1)
+    window: int = Field(default=2, ge=1)
+    access_token_lifetime_s: int = Field(default=86_400, ge=60)
+    start_timeout_s: float = Field(default=60.0, gt=0)

@@ -1,0 +1,83 @@
+"""Triton as one process of the stack: what `python -m serving` is told, and when it serves."""
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+
+from stemyard.stack.errors import EnvironmentLacks
+from stemyard.stack.ports import free_ports
+from stemyard.stack.process import ProcessPlan
+from stemyard.stack.runtime import RuntimeDirectory
+from stemyard.stack.settings import ROOT, StackSettings
+
+HOST = "127.0.0.1"
+
+_PROBE_TIMEOUT_S = 1.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TritonDoors:
+    """Where the server listens; the ports stay the same when it is started again."""
+
+    http: int
+    grpc: int
+    metrics: int
+
+    @classmethod
+    def choose(cls) -> "TritonDoors":
+        http, grpc, metrics = free_ports(3)
+        return cls(http=http, grpc=grpc, metrics=metrics)
+
+    @property
+    def grpc_address(self) -> str:
+        return f"{HOST}:{self.grpc}"
+
+    @property
+    def http_address(self) -> str:
+        return f"http://{HOST}:{self.http}"
+
+    async def is_ready(self) -> bool:
+        """Whether the server has loaded what it could and answers."""
+        try:
+            async with httpx.AsyncClient(timeout=_PROBE_TIMEOUT_S, trust_env=False) as client:
+                answer = await client.get(f"{self.http_address}/v2/health/ready")
+        except httpx.HTTPError:
+            return False
+        return answer.status_code == httpx.codes.OK
+
+
+def plan(doors: TritonDoors, runtime: RuntimeDirectory, settings: StackSettings) -> ProcessPlan:
+    """Raises EnvironmentLacks when Triton's environment was not installed."""
+    if not settings.triton_python.exists():
+        raise EnvironmentLacks(f"{settings.triton_python} is missing: make services")
+    return ProcessPlan(
+        name="triton",
+        command=(str(settings.triton_python), "-m", "serving"),
+        log=runtime.logs / "triton.log",
+        working_directory=ROOT,
+        environment=os.environ | environment(doors, runtime.serving, settings),
+        probe=doors.is_ready,
+        start_timeout_s=settings.start_timeout_s,
+        stop_grace_s=15.0,
+    )
+
+
+def environment(doors: TritonDoors, serving: Path, settings: StackSettings) -> dict[str, str]:
+    """The settings of `serving`, as its environment variables."""
+    chosen = {
+        "REPOSITORY": str(settings.repository.resolve()),
+        "RUNTIME": str(serving),
+        "HOST": HOST,
+        "PORTS__HTTP": str(doors.http),
+        "PORTS__GRPC": str(doors.grpc),
+        "PORTS__METRICS": str(doors.metrics),
+        "EXIT_TIMEOUT_S": "5",
+    }
+    if settings.models is not None:
+        chosen["MODELS"] = json.dumps(settings.models)
+    if settings.triton_threads is not None:
+        chosen["TUNING__THREADS"] = str(settings.triton_threads)
+    return {f"STEMYARD_SERVING_{name}": value for name, value in chosen.items()}
