@@ -1,0 +1,120 @@
+"""The card of an exported model, and the folder Triton reads it from."""
+
+import hashlib
+import json
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from google.protobuf import text_format
+
+from exporters.errors import ModelFolderError
+from exporters.profiles import PROFILES
+from exporters.reference import Reference
+from exporters.specification import OPSET, WaveformSpecification
+from exporters.triton_config import MODEL_FILE, configured_threads, parse_config, render_config
+from stemcore.model_card import CardError, ModelCard, Profile, StemSource
+
+CARD_FILE = "card.json"
+CONFIG_FILE = "config.pbtxt"
+MODEL_PATH = f"1/{MODEL_FILE}"
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFolder:
+    """`repository/name` with config.pbtxt, card.json and 1/model.onnx."""
+
+    path: Path
+
+    @property
+    def model(self) -> Path:
+        return self.path / MODEL_PATH
+
+    def read_card(self) -> ModelCard:
+        try:
+            return ModelCard.from_json((self.path / CARD_FILE).read_text())
+        except (OSError, CardError) as error:
+            raise ModelFolderError(f"{self.path} has no readable card: {error}") from error
+
+    def read_threads(self) -> int:
+        try:
+            return configured_threads(parse_config((self.path / CONFIG_FILE).read_text()))
+        except (OSError, text_format.ParseError) as error:
+            raise ModelFolderError(f"{self.path} has no readable config: {error}") from error
+
+    def write(self, card: ModelCard, *, specification: WaveformSpecification, threads: int) -> None:
+        """Card and config, each replaced in one move."""
+        pretty = json.dumps(json.loads(card.to_json()), indent=2, ensure_ascii=False) + "\n"
+        _replace(self.path / CARD_FILE, pretty)
+        config = render_config(specification, card=card, threads=threads)
+        _replace(self.path / CONFIG_FILE, config)
+
+
+@contextmanager
+def new_model_folder(repository: Path, name: str) -> Iterator[ModelFolder]:
+    """A folder to fill, moved to `repository/name` when the block ends well, else removed."""
+    repository.mkdir(parents=True, exist_ok=True)
+    staging = Path(tempfile.mkdtemp(prefix=f".{name}.", dir=repository))
+    try:
+        (staging / MODEL_PATH).parent.mkdir()
+        staging.chmod(0o755)
+        yield ModelFolder(staging)
+        _move_into_place(staging, repository / name)
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+
+
+def make_card(
+    specification: WaveformSpecification,
+    *,
+    reference: Reference,
+    profile: Profile,
+    model_file: Path,
+) -> ModelCard:
+    """A card without parity: what is not verified is not served."""
+    facts = reference.facts
+    return ModelCard(
+        name=specification.name,
+        description=facts.description,
+        family=specification.family,
+        stems=tuple(
+            StemSource(stem=stem, model=specification.name, output=stem)
+            for stem in specification.stems
+        ),
+        sample_rate=specification.sample_rate,
+        channels=specification.channels,
+        segment_samples=specification.segment_samples,
+        profile=profile,
+        max_batch_size=PROFILES[profile].max_batch_size,
+        parameters=specification.parameters,
+        files={MODEL_PATH: file_sha256(model_file)},
+        sdr=facts.sdr,
+        licences=facts.licences,
+        provenance=dict(facts.provenance) | {"opset": str(OPSET)},
+        demonstration=facts.demonstration,
+    )
+
+
+def file_sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _move_into_place(staging: Path, destination: Path) -> None:
+    """A folder cannot replace a full one in one move, so the old one steps aside first."""
+    if destination.exists():
+        aside = Path(tempfile.mkdtemp(prefix=f".{destination.name}.", dir=destination.parent))
+        destination.rename(aside / "old")
+        staging.rename(destination)
+        shutil.rmtree(aside)
+    else:
+        staging.rename(destination)
+
+
+def _replace(path: Path, text: str) -> None:
+    partial = path.with_name(f".{path.name}.partial")
+    partial.write_text(text)
+    partial.replace(path)

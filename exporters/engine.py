@@ -1,0 +1,48 @@
+"""ONNX Runtime, as the served model runs."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import onnxruntime as ort
+from numpy.typing import NDArray
+
+from exporters.specification import INPUT_NAME
+
+Audio = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TensorDeclaration:
+    """What a graph says of an input or output; a dynamic axis is its name."""
+
+    name: str
+    type: str
+    shape: tuple[int | str, ...]
+
+
+class OnnxEngine:
+    """A session on the CPU. `threads` 0 means all cores."""
+
+    def __init__(self, path: Path, *, threads: int = 0) -> None:
+        options = ort.SessionOptions()
+        options.intra_op_num_threads = threads
+        self._session = ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+
+    @property
+    def inputs(self) -> tuple[TensorDeclaration, ...]:
+        return tuple(_declaration(node) for node in self._session.get_inputs())
+
+    @property
+    def outputs(self) -> tuple[TensorDeclaration, ...]:
+        return tuple(_declaration(node) for node in self._session.get_outputs())
+
+    def run(self, mix: Audio) -> Mapping[str, Audio]:
+        """[batch, channels, N] to one such array per output."""
+        names = [output.name for output in self.outputs]
+        return dict(zip(names, self._session.run(names, {INPUT_NAME: mix}), strict=True))
+
+
+def _declaration(node: ort.NodeArg) -> TensorDeclaration:
+    return TensorDeclaration(name=node.name, type=node.type, shape=tuple(node.shape))

@@ -1,0 +1,162 @@
+"""HTDemucs checkpoints, read as data.
+
+Demucs' own loaders run what a stranger's file says: `.th` is a pickle, and a safetensors file names
+its class by import path. Here both are read against a list of allowed classes.
+"""
+
+import hashlib
+import json
+import pickle
+import urllib.error
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import torch
+from demucs.apply import BagOfModels
+from demucs.demucs import Demucs
+from demucs.hdemucs import HDemucs
+from demucs.htdemucs import HTDemucs
+from demucs.pretrained import REMOTE_ROOT, get_model
+from demucs.repo import ModelLoadingError
+from demucs.states import load_model
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+
+from exporters.errors import CheckpointError, UnsafeCheckpoint, UnsupportedModel
+
+ALLOWED_CLASSES = (HTDemucs, HDemucs, Demucs, Fraction)
+CLASS_PATH = f"{HTDemucs.__module__}.{HTDemucs.__name__}"
+NOTE_KEY = "stemyard"
+RANDOM_WEIGHTS_NOTE = "random weights"
+
+Fetch = Callable[[str], Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checkpoint:
+    model: HTDemucs
+    provenance: Mapping[str, str] = field(default_factory=dict[str, str])
+    note: str = ""
+
+    @property
+    def random_weights(self) -> bool:
+        return self.note == RANDOM_WEIGHTS_NOTE
+
+
+def load_checkpoint(source: str, *, trust_pickle: bool, fetch: Fetch = get_model) -> Checkpoint:
+    """A `.safetensors` or `.th` file as Demucs saves them, or one of Demucs' pretrained names.
+
+    Raises CheckpointError, UnsafeCheckpoint or UnsupportedModel.
+    """
+    path = Path(source)
+    if path.is_file():
+        return _load_file(path, trust_pickle=trust_pickle)
+    if path.suffix or len(path.parts) > 1:
+        raise CheckpointError(f"no such checkpoint file: {source}")
+    return Checkpoint(model=_fetch_pretrained(source, fetch), provenance={"checkpoint": source})
+
+
+def save_checkpoint(model: HTDemucs, path: Path, *, note: str = "") -> None:
+    """Demucs' safetensors form: class and arguments are JSON in the metadata."""
+    args, kwargs = model._init_args_kwargs
+    metadata = {
+        "klass": CLASS_PATH,
+        "args": json.dumps(args, default=_encode_fraction),
+        "kwargs": json.dumps(kwargs, default=_encode_fraction),
+        NOTE_KEY: note,
+    }
+    state = {name: tensor.contiguous() for name, tensor in model.state_dict().items()}
+    save_file(state, path, metadata=metadata)
+
+
+def _load_file(path: Path, *, trust_pickle: bool) -> Checkpoint:
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    provenance = {"checkpoint": path.name, "checkpoint_sha256": digest}
+    if path.suffix == ".safetensors":
+        package, note = _read_safetensors(path)
+    else:
+        package, note = _read_pickle(path, trust_pickle=trust_pickle), ""
+    return Checkpoint(model=_build(package), provenance=provenance, note=note)
+
+
+def _read_safetensors(path: Path) -> tuple[dict[str, Any], str]:
+    try:
+        with safe_open(str(path), framework="pt") as file:
+            metadata = file.metadata() or {}
+            state = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+        if metadata["klass"] != CLASS_PATH:
+            raise UnsupportedModel(f"{path.name} holds a {metadata['klass']!r}, not an HTDemucs")
+        arguments = {
+            key: _decode_fractions(json.loads(metadata[key])) for key in ("args", "kwargs")
+        }
+    except (SafetensorError, OSError, KeyError, ValueError) as error:
+        raise CheckpointError(f"{path.name} is not a Demucs safetensors file: {error}") from error
+    return {"klass": HTDemucs, "state": state, **arguments}, metadata.get(NOTE_KEY, "")
+
+
+def _read_pickle(path: Path, *, trust_pickle: bool) -> dict[str, Any]:
+    try:
+        with torch.serialization.safe_globals(list(ALLOWED_CLASSES)):
+            return torch.load(path, "cpu", weights_only=not trust_pickle)
+    except pickle.UnpicklingError as error:
+        raise UnsafeCheckpoint(
+            f"{path.name} is a pickle that names more than Demucs' classes, so loading it could "
+            "run its code; if you trust its author, pass --trust-pickle"
+        ) from error
+    except (RuntimeError, EOFError, OSError, ValueError) as error:
+        raise CheckpointError(f"{path.name} is not a Demucs package: {error}") from error
+
+
+def _build(package: Any) -> HTDemucs:
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="Dropping inexistant parameter")
+            model = load_model(package)
+    except (KeyError, TypeError, ValueError, RuntimeError, AssertionError) as error:
+        raise CheckpointError(f"the checkpoint does not describe its model: {error}") from error
+    return _htdemucs(model)
+
+
+def _fetch_pretrained(name: str, fetch: Fetch) -> HTDemucs:
+    names = sorted(path.stem for path in REMOTE_ROOT.glob("*.yaml"))
+    if name not in names:
+        raise CheckpointError(f"{name!r} is neither a file nor one of {', '.join(names)}")
+    try:
+        return _htdemucs(fetch(name))
+    except (OSError, urllib.error.URLError, ModelLoadingError) as error:
+        raise CheckpointError(
+            f"Demucs could not fetch {name!r} ({error}); without a network, pass a .th or "
+            ".safetensors file that was fetched elsewhere as --checkpoint"
+        ) from error
+
+
+def _htdemucs(model: Any) -> HTDemucs:
+    """The one model of a bag of one; float32, in evaluation mode."""
+    if isinstance(model, BagOfModels):
+        if len(model.models) != 1:
+            raise UnsupportedModel(f"a bag of {len(model.models)} models is not one graph")
+        model = model.models[0]
+    if type(model) is not HTDemucs:
+        raise UnsupportedModel(f"{type(model).__name__} is not an HTDemucs")
+    return model.float().eval().requires_grad_(False)
+
+
+def _encode_fraction(value: Any) -> dict[str, Any]:
+    if not isinstance(value, Fraction):
+        raise TypeError(f"{value!r} has no place in a checkpoint")
+    return {"_type": "fraction", "numerator": value.numerator, "denominator": value.denominator}
+
+
+def _decode_fractions(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_decode_fractions(item) for item in value]
+    if isinstance(value, dict):
+        if value.get("_type") == "fraction":
+            return Fraction(value["numerator"], value["denominator"])
+        return {key: _decode_fractions(item) for key, item in value.items()}
+    return value

@@ -1,0 +1,108 @@
+"""Is the exported model the reference? Names, axes and shapes first, then values, step by step."""
+
+import dataclasses
+from collections.abc import Callable, Iterator, Mapping
+
+import numpy as np
+import torch
+
+from exporters.card_writer import ModelFolder, make_card
+from exporters.engine import Audio, OnnxEngine, TensorDeclaration
+from exporters.errors import ParityError
+from exporters.export import specify
+from exporters.parity import Step, compare, compare_silence
+from exporters.reference import Reference
+from exporters.signals import SILENCE, trial_signals
+from exporters.specification import BATCH_AXIS, INPUT_NAME, WaveformSpecification
+from stemcore.model_card import ModelCard, ParityFigure
+
+Stems = Mapping[str, Audio]
+BATCHES = {
+    Step.BATCH_2: ("music", "noise"),
+    Step.BATCH_4: ("noise", "click", "music", SILENCE),
+}
+
+
+def verify_model(folder: ModelFolder, *, name: str, reference: Reference) -> ModelCard:
+    """Measures, then writes figures and hash into card and config, passed or not.
+
+    Raises ParityError when the graph declares something else than the specification.
+    """
+    specification = specify(reference, name=name)
+    engine = OnnxEngine(folder.model)
+    check_declarations(engine, specification)
+    card = make_card(
+        specification,
+        reference=reference,
+        profile=folder.read_card().profile,
+        model_file=folder.model,
+    )
+    card = dataclasses.replace(card, parity=tuple(measure(engine, specification, reference)))
+    folder.write(card, specification=specification, threads=folder.read_threads())
+    return card
+
+
+def check_declarations(engine: OnnxEngine, specification: WaveformSpecification) -> None:
+    expected_inputs = _declarations(specification, INPUT_NAME)
+    expected_outputs = _declarations(specification, *specification.stems)
+    if engine.inputs != expected_inputs:
+        raise ParityError(f"inputs are {engine.inputs}, expected {expected_inputs}")
+    if engine.outputs != expected_outputs:
+        raise ParityError(f"outputs are {engine.outputs}, expected {expected_outputs}")
+
+
+def measure(
+    engine: OnnxEngine, specification: WaveformSpecification, reference: Reference
+) -> Iterator[ParityFigure]:
+    """Each error where it arises: the rewritten graph, the engine, the company in a batch."""
+    judge = _Judge(reference)
+    signals = trial_signals(specification)
+    alone: dict[str, Stems] = {}
+    for signal, audio in signals.items():
+        truth = _run_torch(reference.model, audio, reference.stems)
+        graph = _run_torch(reference.graph, audio, reference.stems)
+        alone[signal] = _run_engine(engine, audio[None])[0]
+        yield judge(truth, graph, step=Step.GRAPH, signal=signal)
+        yield judge(truth, alone[signal], step=Step.ENGINE, signal=signal)
+    for step, members in BATCHES.items():
+        together = _run_engine(engine, np.stack([signals[signal] for signal in members]))
+        for signal, stems in zip(members, together, strict=True):
+            yield judge(alone[signal], stems, step=step, signal=signal)
+
+
+class _Judge:
+    def __init__(self, reference: Reference) -> None:
+        self._floors = reference.floors
+
+    def __call__(self, truth: Stems, candidate: Stems, *, step: Step, signal: str) -> ParityFigure:
+        if signal == SILENCE:
+            return compare_silence(truth, candidate, step=step, signal=signal)
+        floor_db = self._floors.of(step)
+        return compare(truth, candidate, step=step, signal=signal, floor_db=floor_db)
+
+
+def _declarations(
+    specification: WaveformSpecification, *names: str
+) -> tuple[TensorDeclaration, ...]:
+    shape = (BATCH_AXIS, *specification.signal_shape)
+    return tuple(TensorDeclaration(name=n, type="tensor(float)", shape=shape) for n in names)
+
+
+def _run_torch(
+    model: Callable[[torch.Tensor], torch.Tensor | tuple[torch.Tensor, ...]],
+    audio: Audio,
+    stems: tuple[str, ...],
+) -> Stems:
+    with torch.inference_mode():
+        outputs = model(torch.from_numpy(audio[None]))
+    parts = outputs if isinstance(outputs, tuple) else outputs.unbind(1)
+    return {stem: part[0].numpy() for stem, part in zip(stems, parts, strict=True)}
+
+
+def _run_engine(engine: OnnxEngine, batch: Audio) -> list[Stems]:
+    """Raises ParityError where a real output has another shape than its declaration."""
+    outputs = engine.run(batch)
+    for name, output in outputs.items():
+        if output.shape != batch.shape:
+            raise ParityError(f"{name} came out as {output.shape}, expected {batch.shape}")
+    return [{name: o[place] for name, o in outputs.items()} for place in range(len(batch))]
