@@ -1,0 +1,90 @@
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from serving import staging
+from serving.inspection import VerifiedModel, verify
+from serving.settings import ModelTuning, ServingSettings
+from tests.serving.small_models import SAMPLES, write_model
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> VerifiedModel:
+    return verify(write_model(tmp_path / "repository", "gains"))
+
+
+@pytest.fixture
+def staged(tmp_path: Path) -> Path:
+    repository = tmp_path / "staged"
+    staging.clear(repository)
+    return repository
+
+
+def stage(model: VerifiedModel, repository: Path, **changes: Any) -> VerifiedModel:
+    tuning = ModelTuning(**changes)
+    staging.stage(model, staged_repository=repository, tuning=tuning, warm_up=True)
+    written = (repository / "gains" / "card.json").exists()
+    assert not written, "the card travels in the config; nothing unlisted is staged"
+    return model
+
+
+def test_only_the_files_on_the_card_are_staged(model: VerifiedModel, staged: Path) -> None:
+    (model.directory / "1" / "model.py").write_text("raise SystemExit")
+    stage(model, staged)
+    files = {str(path.relative_to(staged)) for path in staged.rglob("*") if path.is_file()}
+    assert files == {"gains/config.pbtxt", "gains/1/model.onnx"}
+
+
+def test_the_source_config_stays_as_it_was(model: VerifiedModel, staged: Path) -> None:
+    before = (model.directory / "config.pbtxt").read_bytes()
+    stage(model, staged, threads=3, instances=2)
+    assert (model.directory / "config.pbtxt").read_bytes() == before
+
+
+def test_threads_and_instances_reach_the_staged_config(model: VerifiedModel) -> None:
+    tuning = ModelTuning(threads=3, instances=2)
+    config = staging.tuned(model.config, tuning=tuning, warm_up=True)
+    assert config.parameters[staging.THREADS_PARAMETER].string_value == "3"
+    assert [group.count for group in config.instance_group] == [2]
+
+
+def test_instances_are_set_where_the_config_names_no_group(model: VerifiedModel) -> None:
+    del model.config.instance_group[:]
+    config = staging.tuned(model.config, tuning=ModelTuning(instances=2), warm_up=True)
+    assert [group.count for group in config.instance_group] == [2]
+
+
+def test_warm_up_sends_one_segment(model: VerifiedModel) -> None:
+    config = staging.tuned(model.config, tuning=ModelTuning(), warm_up=True)
+    assert [sample.batch_size for sample in config.model_warmup] == [1]
+    assert list(config.model_warmup[0].inputs["mix"].dims) == [2, SAMPLES]
+
+
+def test_warm_up_of_a_dynamic_length_is_left_out(model: VerifiedModel) -> None:
+    model.config.input[0].dims[1] = -1
+    assert not staging.tuned(model.config, tuning=ModelTuning(), warm_up=True).model_warmup
+
+
+def test_without_warm_up_even_the_exporters_own_is_dropped(model: VerifiedModel) -> None:
+    warm = staging.tuned(model.config, tuning=ModelTuning(), warm_up=True)
+    assert not staging.tuned(warm, tuning=ModelTuning(), warm_up=False).model_warmup
+
+
+def test_a_models_own_tuning_wins_over_the_general_one() -> None:
+    settings = ServingSettings(
+        tuning=ModelTuning(threads=4, instances=2),
+        tuning_by_model={"large": ModelTuning(threads=8)},
+    )
+    assert settings.tuning_of("large") == ModelTuning(threads=8, instances=2)
+    assert settings.tuning_of("small") == ModelTuning(threads=4, instances=2)
+
+
+def test_threads_default_to_a_share_of_the_cores() -> None:
+    one, many = (
+        ServingSettings(tuning=ModelTuning(instances=count)).tuning_of("any").threads
+        for count in (1, 64)
+    )
+    assert one is not None
+    assert one >= 1
+    assert many == 1
