@@ -39,9 +39,7 @@ def _gain_graph() -> onnx.ModelProto:
     ]
     stems = [helper.make_tensor_value_info(stem, TensorProto.FLOAT, shape) for stem in GAINS]
     graph = helper.make_graph(nodes, "gains", [mix], stems, gains)
-    return helper.make_model(
-        graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8
-    )
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
 
 
 def _card(name: str, folder: Path, *, max_batch_size: int) -> ModelCard:
