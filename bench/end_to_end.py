@@ -1,0 +1,240 @@
+"""A 4-minute song through the whole one-machine stack, against the bare engine and Demucs itself.
+
+`python -m bench.end_to_end full` makes a full-size HTDemucs from a seed (its speed does not depend
+on what it has learnt); `mini` takes the bundled model. Both start everything they measure.
+"""
+
+import argparse
+import asyncio
+import json
+import os
+import statistics
+import subprocess
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import soundfile
+
+from bench import record
+from stemcore.model_card import ModelCard
+from stemyard.stack.one_machine import OneMachineStack, one_machine_stack
+from stemyard.stack.runtime import throw_away
+from stemyard.stack.settings import StackSettings
+from synthesis import song
+
+ROOT = Path(__file__).resolve().parent.parent
+CACHE = ROOT / ".cache" / "bench"
+EXPORTERS = ROOT / ".envs" / "exporters" / "bin" / "python"
+TRITON = ROOT / ".envs" / "triton" / "bin" / "python"
+SONG_S = 240.0
+SONG_SEED = 240
+FULL = "htdemucs-full"
+JOB_TIMEOUT_S = 1_200.0
+POLL_S = 0.1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subject:
+    """What is measured: a served model, and the checkpoint it was exported from."""
+
+    name: str
+    repository: Path
+    checkpoint: Path | None
+
+    @property
+    def folder(self) -> Path:
+        return self.repository / self.name
+
+    @property
+    def card(self) -> ModelCard:
+        return ModelCard.from_json((self.folder / "card.json").read_text())
+
+
+def full_size() -> Subject:
+    """A full-size HTDemucs from a seed, exported and verified; kept between runs."""
+    repository = CACHE / "models"
+    weights = CACHE / f"{FULL}.safetensors"
+    if not weights.exists():
+        _exporters("random-checkpoint", "--size", "full", "--output", str(weights), "--seed", "0")
+    chosen = ("--repository", str(repository), "--checkpoint", str(weights))
+    if not (repository / FULL).exists():
+        _exporters("export", "htdemucs", "--name", FULL, *chosen)
+    subject = Subject(name=FULL, repository=repository, checkpoint=_demucs_package(weights))
+    if not subject.card.parity_passed:
+        _exporters("verify", FULL, *chosen)
+    return subject
+
+
+def mini() -> Subject:
+    """The bundled model."""
+    return Subject(name="stemyard-mini", repository=ROOT / "model_repository", checkpoint=None)
+
+
+def prepare_song() -> Path:
+    """The synthesised song as a 16-bit WAV file."""
+    path = CACHE / "song.wav"
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        made = song(seed=SONG_SEED, duration_s=SONG_S)
+        soundfile.write(path, made.mix.T, made.sample_rate_hz, subtype="PCM_16")
+    return path
+
+
+def cut_segments(path: Path, card: ModelCard) -> Path:
+    """The song's segments as the model sees them, (segments, channels, samples); returns a .npy."""
+    samples, _ = soundfile.read(path, dtype="float32", always_2d=True)
+    mono = samples.mean(axis=1)
+    normal = ((samples - mono.mean()) / mono.std(ddof=1)).T.astype(np.float32)
+    starts = range(0, normal.shape[1], card.hop_samples())
+    cuts = [normal[:, start : start + card.segment_samples] for start in starts]
+    padded = [np.pad(cut, ((0, 0), (0, card.segment_samples - cut.shape[1]))) for cut in cuts]
+    target = CACHE / f"segments-{card.segment_samples}.npy"
+    np.save(target, np.stack(padded))
+    return target
+
+
+async def separate(stack: OneMachineStack, path: Path, *, model: str) -> dict[str, Any]:
+    """Submit the file over HTTP and wait; the job as the API shows it, with `seconds` of wall."""
+    async with httpx.AsyncClient(base_url=stack.gateway.address, timeout=60.0) as client:
+        await _authorise(client)
+        started = time.perf_counter()
+        with path.open("rb") as file:
+            answer = await client.post("/v1/jobs", data={"model": model}, files={"file": file})
+        answer.raise_for_status()
+        async with asyncio.timeout(JOB_TIMEOUT_S):
+            job = await _ended(client, answer.headers["location"])
+        if job["status"] != "succeeded":
+            raise SystemExit(f"the job ended as {job['status']}: {job['error']}")
+        return job | {"seconds": time.perf_counter() - started}
+
+
+async def _ended(client: httpx.AsyncClient, location: str) -> dict[str, Any]:
+    while True:
+        job: dict[str, Any] = (await client.get(location)).raise_for_status().json()
+        if job["status"] in ("succeeded", "failed", "cancelled"):
+            return job
+        await asyncio.sleep(POLL_S)
+
+
+async def _authorise(client: httpx.AsyncClient) -> None:
+    login = {"email": "bench@example.com", "password": "bench-password-1"}
+    made = await client.post("/v1/auth/register", json=login | {"full_name": "Bench"})
+    made.raise_for_status()
+    token = (await client.post("/v1/auth/token", json=login)).raise_for_status().json()
+    client.headers["Authorization"] = f"Bearer {token['access_token']}"
+
+
+async def through_the_stack(subject: Subject, path: Path, *, songs: int) -> list[dict[str, Any]]:
+    """The same song `songs` times, one after the other, on a stack of its own."""
+    settings = StackSettings(
+        repository=subject.repository, default_model=subject.name, models=(subject.name,)
+    )
+    with throw_away(CACHE) as runtime:
+        async with one_machine_stack(settings, runtime=runtime) as stack:
+            return [await separate(stack, path, model=subject.name) for _ in range(songs)]
+
+
+def raw_seconds(engine: str, model: Path, segments: Path) -> list[float]:
+    """Every fourth segment, in a process of its own."""
+    python = TRITON if engine == "onnxruntime" else EXPORTERS
+    command = [python, "-m", "bench.raw_engine", engine, model, segments]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    return json.loads(done.stdout)
+
+
+def demucs_seconds(subject: Subject, path: Path) -> float:
+    """Demucs' command line on the same file and weights, start-up included."""
+    assert subject.checkpoint is not None
+    command = [EXPORTERS, "-m", "demucs", "-n", subject.name, "--repo", subject.checkpoint.parent]
+    command += ["--shifts", "0", "-d", "cpu", "-o", CACHE / "demucs-out", path]
+    started = time.perf_counter()
+    subprocess.run(command, cwd=ROOT, capture_output=True, check=True)
+    return time.perf_counter() - started
+
+
+def measure_full() -> dict[str, Any]:
+    """End to end over raw ONNX Runtime; Demucs over ours against raw PyTorch over raw."""
+    subject, path = full_size(), prepare_song()
+    segments = cut_segments(path, subject.card)
+    onnx = subject.folder / "1" / "model.onnx"
+    assert subject.checkpoint is not None
+    before = raw_seconds("onnxruntime", onnx, segments)
+    (job,) = asyncio.run(through_the_stack(subject, path, songs=1))
+    after = raw_seconds("onnxruntime", onnx, segments)
+    demucs_s = demucs_seconds(subject, path)
+    torch_s = statistics.median(raw_seconds("pytorch", subject.checkpoint, segments))
+    raw_s = statistics.median(before + after)
+    count = len(np.load(segments, mmap_mode="r"))
+    return {
+        "model": "HTDemucs, full size, fp32",
+        "song_s": SONG_S,
+        "segments": count,
+        "raw_onnxruntime_s_per_segment": {
+            "before": statistics.median(before),
+            "after": statistics.median(after),
+            "both": raw_s,
+        },
+        "raw_pytorch_s_per_segment": torch_s,
+        "end_to_end_s": job["seconds"],
+        "end_to_end_over_raw": job["seconds"] / (count * raw_s),
+        "end_to_end_over_raw_at_most": 1.15,
+        "demucs_command_line_s": demucs_s,
+        "demucs_over_ours": demucs_s / job["seconds"],
+        "demucs_over_ours_at_least": 0.9 * torch_s / raw_s,
+        "allocator": _allocator(),
+        "ledger": job["ledger"],
+    }
+
+
+def measure_mini() -> dict[str, Any]:
+    """Times real time of the bundled model, median of five songs on one stack."""
+    jobs = asyncio.run(through_the_stack(mini(), prepare_song(), songs=5))
+    median_s = statistics.median(job["seconds"] for job in jobs)
+    return {
+        "model": "stemyard-mini",
+        "song_s": SONG_S,
+        "end_to_end_s": [job["seconds"] for job in jobs],
+        "times_real_time": SONG_S / median_s,
+        "allocator": _allocator(),
+        "ledger": jobs[-1]["ledger"],
+    }
+
+
+def _allocator() -> dict[str, str]:
+    chosen = {key: value for key, value in os.environ.items() if key.startswith("MALLOC_")}
+    return {"library": os.environ.get("LD_PRELOAD", "glibc"), **chosen}
+
+
+def _exporters(*arguments: str) -> None:
+    CACHE.mkdir(parents=True, exist_ok=True)
+    subprocess.run([EXPORTERS, "-m", "exporters", *arguments], cwd=ROOT, check=True)
+
+
+def _demucs_package(weights: Path) -> Path:
+    """The same weights as the package that Demucs' command line reads from a folder."""
+    target = CACHE / "demucs-repo" / f"{FULL}.th"
+    if not target.exists():
+        target.parent.mkdir(parents=True, exist_ok=True)
+        command = [EXPORTERS, "-m", "bench.demucs_package", weights, target]
+        subprocess.run(command, cwd=ROOT, check=True)
+    return target
+
+
+MEASUREMENTS = {"full": measure_full, "mini": measure_mini}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("subject", choices=MEASUREMENTS)
+    chosen = parser.parse_args().subject
+    figures = MEASUREMENTS[chosen]()
+    print(json.dumps(figures, indent=2))
+    print(record.write(f"end_to_end-{chosen}", figures))
+
+
+if __name__ == "__main__":
+    main()
