@@ -22,10 +22,17 @@ _log = structlog.get_logger(__name__)
 
 
 class TritonSettings(BaseModel):
-    """Where Triton's gRPC door is."""
+    """Where Triton's gRPC door is, and how long to wait for what.
+
+    `infer_timeout_s` bounds one segment, waiting in the server's queue included; `outage_s` how
+    long a segment waits for a server that is away. `window` is how many requests are in flight.
+    """
 
     address: str = "127.0.0.1:8001"
     metadata_timeout_s: float = Field(default=2.0, gt=0)
+    infer_timeout_s: float = Field(default=120.0, gt=0)
+    outage_s: float = Field(default=120.0, gt=0)
+    window: int = Field(default=2, ge=1, le=64)
 
 
 @asynccontextmanager

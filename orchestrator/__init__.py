@@ -1,0 +1,1 @@
+"""The floor: takes jobs and runs each as one stream with bounded memory."""

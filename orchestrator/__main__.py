@@ -1,0 +1,126 @@
+"""The composition root: builds everything from settings and runs until told to stop."""
+
+import asyncio
+import os
+import signal
+import socket
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import dataclass
+
+import structlog
+
+from orchestrator.adapters.encoder import FileEncoder
+from orchestrator.adapters.postgres import PostgresClaims
+from orchestrator.adapters.triton import TritonSeparator
+from orchestrator.intake import Intake
+from orchestrator.models import Models
+from orchestrator.scratch import open_scratch
+from orchestrator.segment_scheduler import SegmentScheduler
+from orchestrator.separation import SeparationRunner, Workshop
+from orchestrator.settings import OrchestratorSettings
+from orchestrator.slots import Slot, SlotRules
+from orchestrator.sweeper import Sweeper
+from stemcore.bus.direct import DirectBus
+from stemcore.catalogue.triton import TritonCatalogue, open_triton
+from stemcore.database.notifications import Notifications
+from stemcore.database.outbox import JOBS_TOPIC
+from stemcore.database.pool import open_pool
+from stemcore.ids import new_id
+from stemcore.separation_request import SEPARATION
+from stemcore.storage.filesystem import FilesystemStore
+from stemcore.telemetry.logs import configure_logs
+
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Orchestrator:
+    """The parts that run side by side."""
+
+    notifications: Notifications
+    intake: Intake
+    sweeper: Sweeper
+    slots: Sequence[Slot]
+
+
+@asynccontextmanager
+async def build(settings: OrchestratorSettings) -> AsyncIterator[Orchestrator]:
+    """Everything, closed again in the opposite order."""
+    worker = f"{socket.gethostname()}-{os.getpid()}-{new_id().hex[-8:]}"
+    async with AsyncExitStack() as stack:
+        scratch = stack.enter_context(open_scratch(settings.scratch.root, worker=worker))
+        pool = await stack.enter_async_context(open_pool(settings.database))
+        client = await stack.enter_async_context(open_triton(settings.triton))
+        notifications = Notifications(settings.database)
+        catalogue = TritonCatalogue(client, timeout_s=settings.triton.metadata_timeout_s)
+        models = Models(catalogue, patience_s=settings.model_patience_s)
+        store = FilesystemStore(settings.storage.root)
+        lease = settings.lease
+        claims = PostgresClaims(pool, notifications, owner=worker, lease_length_s=lease.length_s)
+        workshop = Workshop(
+            claims=claims,
+            store=store,
+            scratch=scratch,
+            models=models,
+            separator=TritonSeparator(client, catalogue, settings.triton),
+            scheduler=SegmentScheduler(window=settings.triton.window),
+            encoder=FileEncoder(),
+            limits=settings.limits,
+        )
+        runners = {SEPARATION: SeparationRunner(workshop)}
+        rules = SlotRules(
+            lease_length_s=lease.length_s,
+            max_claims=lease.max_claims,
+            backoff_s=lease.backoff_s,
+            progress_every_s=settings.progress_every_s,
+        )
+        yield Orchestrator(
+            notifications=notifications,
+            intake=Intake(pool, DirectBus(pool, notifications, topic=JOBS_TOPIC), topic=JOBS_TOPIC),
+            sweeper=Sweeper(
+                pool, store, period_s=settings.sweep_period_s, max_claims=lease.max_claims
+            ),
+            slots=[
+                Slot(claims, runners, rules=rules, ready=models.any_usable)
+                for _ in range(settings.slots)
+            ],
+        )
+
+
+async def run(orchestrator: Orchestrator, *, stopping: asyncio.Event, grace_s: float) -> None:
+    """Until `stopping`; then no job is taken, those at hand get `grace_s`, and are given back."""
+    async with asyncio.TaskGroup() as group:
+        side = [
+            group.create_task(orchestrator.notifications.run(), name="notifications"),
+            group.create_task(orchestrator.intake.run(), name="intake"),
+            group.create_task(orchestrator.sweeper.run(), name="sweeper"),
+        ]
+        slots = [
+            group.create_task(slot.run(stopping), name=f"slot {index}")
+            for index, slot in enumerate(orchestrator.slots)
+        ]
+        _log.info("orchestrator_started", slots=len(slots))
+        await stopping.wait()
+        _log.info("orchestrator_stopping")
+        await asyncio.wait(slots, timeout=grace_s)
+        for task in (*slots, *side):
+            task.cancel()
+
+
+async def main(settings: OrchestratorSettings) -> None:
+    """Until SIGTERM or SIGINT."""
+    stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopping.set)
+    async with build(settings) as orchestrator:
+        await run(orchestrator, stopping=stopping, grace_s=settings.shutdown_grace_s)
+    _log.info("orchestrator_stopped")
+
+
+if __name__ == "__main__":
+    configuration = OrchestratorSettings()  # pyright: ignore[reportCallIssue]
+    configure_logs(service="orchestrator", level=configuration.log_level)
+    with suppress(KeyboardInterrupt):
+        asyncio.run(main(configuration))

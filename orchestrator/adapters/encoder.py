@@ -1,0 +1,73 @@
+"""WAV as a stream of our own bytes; FLAC by libsndfile, through a scratch file."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import soundfile
+from numpy.typing import NDArray
+
+from orchestrator.audio.wav import quantised, sample_bytes, wav_header, wav_padding
+from orchestrator.delivery import FileFormat
+from orchestrator.mix import CHANNELS, scratch_errors
+from stemcore.separation_request import AudioFormat
+
+Samples = NDArray[np.float32]
+
+CHUNK_BYTES = 1 << 20
+
+
+class FileEncoder:
+    """A StemEncoder."""
+
+    def encode(
+        self, blocks: AsyncIterator[Samples], *, file: FileFormat, scratch: Path
+    ) -> AsyncIterator[bytes]:
+        """Blocks to bytes; `scratch` names a file that may be used and is removed again."""
+        if file.format is AudioFormat.WAV:
+            return _wav(blocks, file)
+        return _flac(blocks, file, scratch)
+
+
+async def _wav(blocks: AsyncIterator[Samples], file: FileFormat) -> AsyncIterator[bytes]:
+    shape = {"frames": file.frames, "channels": CHANNELS, "bit_depth": file.bit_depth}
+    yield wav_header(**shape, sample_rate_hz=file.sample_rate_hz)
+    async for block in blocks:
+        yield await asyncio.to_thread(sample_bytes, block, bit_depth=file.bit_depth)
+    if padding := wav_padding(**shape):
+        yield padding
+
+
+async def _flac(
+    blocks: AsyncIterator[Samples], file: FileFormat, scratch: Path
+) -> AsyncIterator[bytes]:
+    try:
+        await _write_flac(blocks, file, scratch)
+        with scratch.open("rb") as encoded:
+            while chunk := await asyncio.to_thread(encoded.read, CHUNK_BYTES):
+                yield chunk
+    finally:
+        await asyncio.to_thread(scratch.unlink, missing_ok=True)
+
+
+async def _write_flac(blocks: AsyncIterator[Samples], file: FileFormat, scratch: Path) -> None:
+    flac: Any = soundfile.SoundFile(
+        scratch,
+        mode="w",
+        samplerate=file.sample_rate_hz,
+        channels=CHANNELS,
+        format="FLAC",
+        subtype=f"PCM_{file.bit_depth}",
+    )
+    # libsndfile takes integers of 32 bits and keeps the uppermost.
+    shift = 32 - file.bit_depth
+
+    def write(block: Samples) -> None:
+        with scratch_errors():
+            flac.write(quantised(block, bit_depth=file.bit_depth) << shift)
+
+    with flac:
+        async for block in blocks:
+            await asyncio.to_thread(write, block)

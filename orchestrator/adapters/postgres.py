@@ -1,0 +1,206 @@
+"""The book of claims in PostgreSQL."""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AbstractContextManager, asynccontextmanager
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from orchestrator.claims import Claim, Outcome
+from stemcore.database import job_log
+from stemcore.database.notifications import JOB_CHANGED, JOBS_QUEUED, Notifications
+from stemcore.database.pool import database_errors
+from stemcore.errors import StemyardError
+from stemcore.jobs import JobStatus
+
+if TYPE_CHECKING:
+    from stemcore.database.pool import Pool, PooledConnection
+
+
+class PostgresClaims:
+    """A ClaimBook; times are the database's."""
+
+    def __init__(
+        self, pool: "Pool", notifications: Notifications, *, owner: str, lease_length_s: float
+    ) -> None:
+        self._pool = pool
+        self._notifications = notifications
+        self._owner = owner
+        self._lease_length = timedelta(seconds=lease_length_s)
+
+    async def claim(self, kinds: Sequence[str]) -> Claim | None:
+        """Lease the most urgent queued job."""
+        async with self._transaction() as connection:
+            row = await connection.fetchrow(
+                """
+                SELECT id, account_id, kind, priority, parameters, source_key, source_bytes,
+                       source_sha256, lease_token, claims, now() AS now,
+                       extract(epoch FROM now() - coalesce(queued_at, created_at))::float8 AS waited
+                  FROM jobs
+                 WHERE status = 'queued' AND kind = ANY($1::text[])
+                   AND (not_before IS NULL OR not_before <= now())
+                 ORDER BY priority DESC, queued_at
+                 LIMIT 1
+                   FOR UPDATE SKIP LOCKED
+                """,
+                list(kinds),
+            )
+            if row is None:
+                return None
+            claim = Claim(
+                job_id=row["id"],
+                account_id=row["account_id"],
+                kind=row["kind"],
+                priority=row["priority"],
+                parameters=row["parameters"],
+                source_key=row["source_key"],
+                source_bytes=row["source_bytes"],
+                source_sha256=row["source_sha256"],
+                lease_token=row["lease_token"] + 1,
+                claims=row["claims"] + 1,
+                queue_s=row["waited"],
+            )
+            await job_log.transition(
+                connection,
+                claim.job_id,
+                to=JobStatus.RUNNING,
+                columns={
+                    "lease_token": claim.lease_token,
+                    "lease_owner": self._owner,
+                    "lease_expires_at": row["now"] + self._lease_length,
+                    "claims": claim.claims,
+                    "started_at": row["now"],
+                    "progress": 0.0,
+                    "stage": "starting",
+                },
+                data={"claims": claim.claims},
+            )
+            return claim
+
+    async def renew(self, claim: Claim) -> bool:
+        """Hold the lease for another full length."""
+        return await self._updated(
+            "lease_expires_at = now() + $3::interval", claim, self._lease_length
+        )
+
+    async def pin(self, claim: Claim, pin: Mapping[str, str]) -> bool:
+        """Record what the run will be computed with."""
+        return await self._updated("pin = $3", claim, dict(pin))
+
+    async def progress(
+        self, claim: Claim, *, progress: float, stage: str, data: Mapping[str, Any]
+    ) -> bool:
+        """Write progress and its event."""
+        async with self._transaction() as connection:
+            return await job_log.append_progress(
+                connection,
+                claim.job_id,
+                lease_token=claim.lease_token,
+                progress=progress,
+                stage=stage,
+                data=data,
+            )
+
+    async def succeed(self, claim: Claim, outcome: Outcome) -> bool:
+        """Make the results visible, in one fenced transaction."""
+        results = [file.to_dict() for file in outcome.results]
+        return await self._ended(
+            claim,
+            to=JobStatus.SUCCEEDED,
+            columns={
+                "results": results,
+                "ledger": dict(outcome.ledger),
+                "source_facts": dict(outcome.source_facts),
+                "measures": dict(outcome.measures),
+                "warnings": [dict(warning) for warning in outcome.warnings],
+                "progress": 1.0,
+                "stage": "succeeded",
+                "claims": 0,
+            },
+            data={"stems": [file.name for file in outcome.results]},
+        )
+
+    async def fail(self, claim: Claim, error: StemyardError) -> bool:
+        """End the run with an error."""
+        described = describe(error)
+        return await self._ended(
+            claim,
+            to=JobStatus.FAILED,
+            columns={"error": described, "stage": "failed"},
+            data={"error": described},
+        )
+
+    async def release(self, claim: Claim, *, after_s: float, counted: bool) -> bool:
+        """Put the job back into the queue."""
+        async with self._transaction() as connection:
+            now = await connection.fetchval("SELECT now()")
+            return await job_log.transition(
+                connection,
+                claim.job_id,
+                to=JobStatus.QUEUED,
+                lease_token=claim.lease_token,
+                columns={
+                    "claims": claim.claims if counted else claim.claims - 1,
+                    "not_before": now + timedelta(seconds=after_s),
+                    "lease_owner": None,
+                    "lease_expires_at": None,
+                    "progress": 0.0,
+                    "stage": "queued",
+                },
+            )
+
+    def queued(self) -> AbstractContextManager[asyncio.Event]:
+        """Set when jobs were queued."""
+        return self._notifications.subscription(JOBS_QUEUED)
+
+    def changed(self, claim: Claim) -> AbstractContextManager[asyncio.Event]:
+        """Set at each entry in the job's log."""
+        return self._notifications.subscription(JOB_CHANGED, str(claim.job_id))
+
+    async def _ended(
+        self,
+        claim: Claim,
+        *,
+        to: JobStatus,
+        columns: Mapping[str, Any],
+        data: Mapping[str, Any],
+    ) -> bool:
+        async with self._transaction() as connection:
+            now = await connection.fetchval("SELECT now()")
+            return await job_log.transition(
+                connection,
+                claim.job_id,
+                to=to,
+                lease_token=claim.lease_token,
+                columns={
+                    **columns,
+                    "finished_at": now,
+                    "lease_owner": None,
+                    "lease_expires_at": None,
+                },
+                data=data,
+            )
+
+    async def _updated(self, assignment: str, claim: Claim, value: Any) -> bool:
+        with database_errors():
+            tag = await self._pool.execute(
+                f"""
+                UPDATE jobs SET {assignment}
+                 WHERE id = $1 AND lease_token = $2 AND status = 'running'
+                """,  # noqa: S608
+                claim.job_id,
+                claim.lease_token,
+                value,
+            )
+        return tag == "UPDATE 1"
+
+    @asynccontextmanager
+    async def _transaction(self) -> AsyncIterator["PooledConnection"]:
+        with database_errors():
+            async with self._pool.acquire() as connection, connection.transaction():
+                yield connection
+
+
+def describe(error: StemyardError) -> dict[str, Any]:
+    """An error as the job row keeps it and clients see it."""
+    return {"code": error.code.value, "message": error.message, "details": error.details}

@@ -1,0 +1,137 @@
+"""The mix: the source as the model takes it, in a scratch file, with what one pass over it told."""
+
+import errno
+import hashlib
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from orchestrator.audio.mixdown import mixdown_matrix, mixed_down
+from orchestrator.audio.normalisation import Normalisation, TrackMoments
+from orchestrator.audio.resample import RateConverter, scaled_frames
+from stemcore.audio_decoder import PcmStream, SourceFacts
+from stemcore.errors import ErrorCode, InvalidInput, Unavailable
+
+Samples = NDArray[np.float32]
+
+CHANNELS = 2
+FRAME_BYTES = 4 * CHANNELS
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MixFacts:
+    """What the pass found; `frames` are at the model's rate, `source_frames` at the source's."""
+
+    source: SourceFacts
+    source_frames: int
+    damaged_packets: int
+    frames: int
+    sample_rate_hz: int
+    normalisation: Normalisation
+    peak: float
+    sha256: str
+
+
+class Mix:
+    """Random access to the scratch file, by `pread`: mapped pages would count as memory."""
+
+    def __init__(self, path: Path, facts: MixFacts) -> None:
+        self.facts = facts
+        self._file = path.open("rb", buffering=0)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+    def window(self, start: int, samples: int) -> Samples:
+        """Samples [start, start + samples) as (channels, samples), zeros outside the track."""
+        window = np.zeros((CHANNELS, samples), dtype=np.float32)
+        first, last = max(0, start), min(self.facts.frames, start + samples)
+        data = os.pread(self._file.fileno(), (last - first) * FRAME_BYTES, first * FRAME_BYTES)
+        frames = np.frombuffer(data, dtype=np.float32).reshape(-1, CHANNELS)
+        window[:, first - start : last - start] = frames.T
+        return window
+
+
+def spool(stream: PcmStream, path: Path, *, sample_rate_hz: int) -> MixFacts:
+    """Mix down, resample and write a decoded stream in one pass; blocks.
+
+    Raises InvalidInput for samples that are no numbers and Unavailable when scratch is full.
+    """
+    source = stream.facts
+    matrix = mixdown_matrix(source.channels, names=source.channel_names)
+    converter = RateConverter(
+        source_hz=source.sample_rate_hz, target_hz=sample_rate_hz, channels=CHANNELS
+    )
+    source_frames = 0
+    with scratch_errors(), path.open("xb", buffering=0) as file:
+        spooled = _Spool(file.fileno())
+        for block in stream.blocks():
+            source_frames += len(block)
+            spooled.write(converter.push(mixed_down(_checked(block), matrix)))
+        frames = scaled_frames(
+            source_frames, source_hz=source.sample_rate_hz, target_hz=sample_rate_hz
+        )
+        spooled.write(converter.finish(total_frames=max(1, frames)))
+    return MixFacts(
+        source=stream.ended.facts,
+        source_frames=source_frames,
+        damaged_packets=stream.ended.damaged_packets,
+        frames=spooled.moments.count,
+        sample_rate_hz=sample_rate_hz,
+        normalisation=spooled.moments.normalisation(),
+        peak=spooled.peak,
+        sha256=spooled.digest.hexdigest(),
+    )
+
+
+class _Spool:
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        self.moments = TrackMoments()
+        self.peak = 0.0
+        self.digest = hashlib.sha256()
+
+    def write(self, block: Samples) -> None:
+        if not len(block):
+            return
+        self.moments.add(block)
+        self.peak = max(self.peak, float(np.abs(block).max()))
+        data = np.ascontiguousarray(block).tobytes()
+        self.digest.update(data)
+        write_fully(self._descriptor, data)
+
+
+def _checked(block: Samples) -> Samples:
+    # The sum is finite exactly when all are, short of an overflow, and twice as quick to find.
+    if not np.isfinite(block.sum(dtype=np.float64)):
+        raise InvalidInput(
+            ErrorCode.INVALID_SAMPLES, "The audio holds samples that are infinite or not numbers."
+        )
+    return block
+
+
+def write_fully(descriptor: int, data: bytes) -> None:
+    """All of `data`, appended."""
+    view = memoryview(data)
+    while view:
+        view = view[os.write(descriptor, view) :]
+
+
+@contextmanager
+def scratch_errors() -> Iterator[None]:
+    """Tell a full scratch disk from other errors."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise Unavailable(ErrorCode.SCRATCH_FULL, "The scratch disk is full.") from error

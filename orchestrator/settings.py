@@ -1,0 +1,51 @@
+"""Settings of the orchestrator, from the environment: STEMYARD_ORCHESTRATOR_*."""
+
+from pathlib import Path
+
+from pydantic import BaseModel, Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from stemcore.audio_decoder import DecodeLimits
+from stemcore.catalogue.triton import TritonSettings
+from stemcore.database.pool import DatabaseSettings
+
+
+class StorageSettings(BaseModel):
+    """Where objects are kept; a store for many machines joins here."""
+
+    root: Path
+
+
+class ScratchSettings(BaseModel):
+    """Where runs keep their PCM: 3 h of audio take up to 19 GB, four stems at once."""
+
+    root: Path
+
+
+class LeaseSettings(BaseModel):
+    """How long a claim is held without a sign of life, and how often a job is tried."""
+
+    length_s: float = Field(default=30.0, ge=1)
+    max_claims: int = Field(default=3, ge=1)
+    backoff_s: float = Field(default=2.0, ge=0)
+
+
+class OrchestratorSettings(BaseSettings):
+    """Everything, nested by concern."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="STEMYARD_ORCHESTRATOR_", env_nested_delimiter="__", frozen=True
+    )
+
+    database: DatabaseSettings
+    storage: StorageSettings
+    scratch: ScratchSettings
+    triton: TritonSettings = TritonSettings()
+    lease: LeaseSettings = LeaseSettings()
+    limits: DecodeLimits = DecodeLimits()
+    slots: int = Field(default=2, ge=1, le=64)
+    sweep_period_s: float = Field(default=5.0, gt=0)
+    progress_every_s: float = Field(default=0.5, ge=0)
+    model_patience_s: float = Field(default=60.0, ge=0)
+    shutdown_grace_s: float = Field(default=10.0, ge=0)
+    log_level: str = "INFO"

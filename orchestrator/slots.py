@@ -1,0 +1,191 @@
+"""Execution slots: claim a job, hold its lease while it runs, settle what became of it."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from time import monotonic
+
+import structlog
+
+from orchestrator.claims import Claim, ClaimBook, JobRunner, Outcome
+from orchestrator.progress import ThrottledProgress
+from stemcore.database.notifications import wait_for_hint
+from stemcore.errors import ErrorCode, InvalidInput, LeaseLost, StemyardError, Unavailable
+
+POLL_S = 1.0
+SETTLE_RETRY_S = 0.5
+
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SlotRules:
+    """How a slot holds and gives back."""
+
+    lease_length_s: float
+    max_claims: int
+    backoff_s: float
+    progress_every_s: float
+
+
+class Slot:
+    """Runs one job at a time until told to stop."""
+
+    def __init__(
+        self,
+        claims: ClaimBook,
+        runners: Mapping[str, JobRunner],
+        *,
+        rules: SlotRules,
+        ready: Callable[[], Awaitable[bool]],
+    ) -> None:
+        self._claims = claims
+        self._runners = runners
+        self._rules = rules
+        self._ready = ready
+
+    async def run(self, stopping: asyncio.Event) -> None:
+        """Take jobs until `stopping`; the job at hand is finished first."""
+        with self._claims.queued() as hint:
+            while not stopping.is_set():
+                claim = await self._next_claim()
+                if claim is None:
+                    await _first_of(wait_for_hint(hint, timeout_s=POLL_S), stopping.wait())
+                else:
+                    await self._work(claim)
+
+    async def _next_claim(self) -> Claim | None:
+        # Nothing is claimed while no server could compute it: waiting must not use up attempts.
+        try:
+            return await self._claims.claim(list(self._runners)) if await self._ready() else None
+        except Unavailable as error:
+            _log.warning("claim_failed", reason=error.message)
+            return None
+
+    async def _work(self, claim: Claim) -> None:
+        with structlog.contextvars.bound_contextvars(
+            job_id=str(claim.job_id), lease_token=claim.lease_token
+        ):
+            _log.info("job_claimed", claims=claim.claims)
+            try:
+                settled = await self._settle(claim, await self._outcome(claim))
+            except asyncio.CancelledError:
+                await asyncio.shield(self._give_back(claim))
+                raise
+            if not settled:
+                _log.warning("claim_stale")
+                await self._discard(claim)
+
+    async def _outcome(self, claim: Claim) -> Outcome | Exception:
+        progress = ThrottledProgress(
+            self._claims, claim, every_s=self._rules.progress_every_s, clock=monotonic
+        )
+        runner = self._runners[claim.kind]
+        run = asyncio.create_task(runner.run(claim, progress), name=f"run {claim.job_id}")
+        hold = asyncio.create_task(self._hold(claim), name=f"hold {claim.job_id}")
+        try:
+            await asyncio.wait((run, hold), return_when=asyncio.FIRST_COMPLETED)
+            if not run.done():
+                run.cancel()
+                await asyncio.wait((run,))
+                return LeaseLost(str(claim.job_id))
+            return _result_of(run)
+        finally:
+            run.cancel()
+            hold.cancel()
+            await asyncio.gather(run, hold, return_exceptions=True)
+
+    async def _hold(self, claim: Claim) -> None:
+        """Renew the lease until it is lost."""
+        every_s = self._rules.lease_length_s / 3
+        held_until = monotonic() + self._rules.lease_length_s
+        with self._claims.changed(claim) as hint:
+            while monotonic() < held_until:
+                await wait_for_hint(hint, timeout_s=every_s)
+                asked_at = monotonic()
+                try:
+                    if not await self._claims.renew(claim):
+                        return
+                except Unavailable as error:
+                    _log.warning("lease_not_renewed", reason=error.message)
+                    await asyncio.sleep(SETTLE_RETRY_S)
+                else:
+                    held_until = asked_at + self._rules.lease_length_s
+
+    async def _settle(self, claim: Claim, outcome: Outcome | Exception) -> bool:
+        """Write what became of the run; False when the claim is stale."""
+        match outcome:
+            case Outcome():
+                settled = await self._written(lambda: self._claims.succeed(claim, outcome))
+                _log.info("job_succeeded" if settled else "job_lost", **outcome.ledger)
+                return settled
+            case LeaseLost():
+                return False
+            case InvalidInput() as error:
+                return await self._fail(claim, error)
+            case Unavailable() as error:
+                return await self._back_off(claim, error)
+            case _:
+                _log.error("run_crashed", exc_info=outcome)
+                internal = StemyardError(ErrorCode.INTERNAL_ERROR, "Something broke on our side.")
+                return await self._back_off(claim, internal)
+
+    async def _back_off(self, claim: Claim, error: StemyardError) -> bool:
+        """Let the job be tried again, unless this was the last time."""
+        if claim.claims >= self._rules.max_claims:
+            error.details["attempts"] = claim.claims
+            return await self._fail(claim, error)
+        await self._discard(claim)
+        _log.warning("job_backs_off", code=error.code.value, reason=error.message)
+        after_s = self._rules.backoff_s * 2 ** (claim.claims - 1)
+        return await self._written(
+            lambda: self._claims.release(claim, after_s=after_s, counted=True)
+        )
+
+    async def _fail(self, claim: Claim, error: StemyardError) -> bool:
+        await self._discard(claim)
+        _log.info("job_failed", code=error.code.value, reason=error.message)
+        return await self._written(lambda: self._claims.fail(claim, error))
+
+    async def _give_back(self, claim: Claim) -> None:
+        await self._discard(claim)
+        try:
+            await self._claims.release(claim, after_s=0, counted=False)
+        except Unavailable:
+            _log.warning("claim_not_given_back")
+
+    async def _written(self, write: Callable[[], Awaitable[bool]]) -> bool:
+        """Try for as long as the lease can last; after that, somebody else has the job."""
+        until = monotonic() + self._rules.lease_length_s
+        while True:
+            try:
+                return await write()
+            except Unavailable as error:
+                if monotonic() > until:
+                    return False
+                _log.warning("settlement_delayed", reason=error.message)
+                await asyncio.sleep(SETTLE_RETRY_S)
+
+    async def _discard(self, claim: Claim) -> None:
+        try:
+            await self._runners[claim.kind].discard(claim)
+        except Unavailable as error:
+            _log.warning("results_not_discarded", reason=error.message)
+
+
+def _result_of(run: asyncio.Task[Outcome]) -> Outcome | Exception:
+    error = run.exception()
+    if error is None:
+        return run.result()
+    if isinstance(error, Exception):
+        return error
+    raise error
+
+
+async def _first_of(*waits: Awaitable[object]) -> None:
+    tasks = [asyncio.ensure_future(wait) for wait in waits]
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()

@@ -1,0 +1,82 @@
+"""The tape: every stem as float32 PCM in scratch, written once and read while it grows."""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from orchestrator.mix import CHANNELS, FRAME_BYTES, scratch_errors, write_fully
+
+Samples = NDArray[np.float32]
+
+BLOCK_FRAMES = 1 << 17
+
+
+@dataclass(slots=True, kw_only=True)
+class _Track:
+    file: BinaryIO
+    peak: float = 0.0
+
+
+class Tape:
+    """Blocks once appended never change; results are pure functions of them."""
+
+    def __init__(self, folder: Path, *, stems: Sequence[str], total_frames: int) -> None:
+        self.total_frames = total_frames
+        self._folder = folder
+        self._tracks: dict[str, _Track] = {}
+        self._stems = tuple(stems)
+        self._frames = 0
+        self._grown = asyncio.Condition()
+        self._files = ExitStack()
+
+    def __enter__(self) -> Self:
+        for stem in self._stems:
+            file = (self._folder / f"{stem}.tape").open("x+b", buffering=0)
+            self._tracks[stem] = _Track(file=self._files.enter_context(file))
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._files.close()
+
+    async def append(self, block: Samples) -> None:
+        """Take the next samples of all stems, (stems, channels, n)."""
+        await asyncio.to_thread(self._write, block)
+        async with self._grown:
+            self._frames += block.shape[-1]
+            self._grown.notify_all()
+
+    async def blocks(self, stem: str) -> AsyncIterator[Samples]:
+        """The stem from its start as blocks (frames, channels), waiting for what is to come."""
+        file, position = self._tracks[stem].file, 0
+        while position < self.total_frames:
+            await self._wait_beyond(position)
+            frames = min(BLOCK_FRAMES, self._frames - position)
+            yield await asyncio.to_thread(_read, file, position, frames)
+            position += frames
+
+    async def peak(self, stem: str) -> float:
+        """The stem's largest magnitude, once the tape is complete."""
+        await self._wait_beyond(self.total_frames - 1)
+        return self._tracks[stem].peak
+
+    async def _wait_beyond(self, position: int) -> None:
+        async with self._grown:
+            await self._grown.wait_for(lambda: self._frames > position)
+
+    def _write(self, block: Samples) -> None:
+        with scratch_errors():
+            for track, samples in zip(self._tracks.values(), block, strict=True):
+                track.peak = max(track.peak, float(np.abs(samples).max()))
+                write_fully(track.file.fileno(), np.ascontiguousarray(samples.T).tobytes())
+
+
+def _read(file: BinaryIO, position: int, frames: int) -> Samples:
+    data = os.pread(file.fileno(), frames * FRAME_BYTES, position * FRAME_BYTES)
+    return np.frombuffer(data, dtype=np.float32).reshape(-1, CHANNELS)
