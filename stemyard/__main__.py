@@ -1,0 +1,75 @@
+"""`python -m stemyard demo | up`; the command line proper will live in stemyard/cli/."""
+
+import argparse
+import asyncio
+import logging
+import signal
+import sys
+from collections.abc import Coroutine, Sequence
+from pathlib import Path
+
+from rich.console import Console
+
+from stemyard.client import ClientError
+from stemyard.demo import DemoFailed, DemoOrder, run_demo
+from stemyard.stack.errors import StackError
+from stemyard.stack.settings import StackSettings
+from stemyard.up import stay_up
+
+_INTERRUPTED = 130
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The exit status."""
+    chosen = _parser().parse_args(arguments)
+    console = Console()
+    logging.basicConfig(level=logging.WARNING, stream=sys.stderr)
+    if chosen.verb == "demo":
+        if chosen.song is not None and not chosen.song.is_file():
+            sys.stderr.write(f"{chosen.song}: no such file\n")
+            return 2
+        order = DemoOrder(song=chosen.song, out=chosen.out, stack=_settings(chosen, durable=False))
+        return _run(run_demo(order, console=console))
+    return _run(stay_up(_settings(chosen, demo_account=True), console=console))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m stemyard", description=__doc__)
+    verbs = parser.add_subparsers(dest="verb", required=True)
+    demo = verbs.add_parser("demo", help="separate one song and stop again")
+    demo.add_argument("--song", type=Path, help="any audio file; without it one is synthesised")
+    demo.add_argument("--out", type=Path, default=Path("out"))
+    up = verbs.add_parser("up", help="stay up until Ctrl-C")
+    for verb in (demo, up):
+        verb.add_argument("--model", help="a model of the repository")
+        verb.add_argument("--repository", type=Path, help="Triton model repository")
+    return parser
+
+
+def _settings(chosen: argparse.Namespace, **changes: bool) -> StackSettings:
+    given = {"default_model": chosen.model, "repository": chosen.repository}
+    named = {name: value for name, value in given.items() if value is not None}
+    return StackSettings(**named, **changes)
+
+
+def _run(work: Coroutine[None, None, None]) -> int:
+    try:
+        asyncio.run(_until_told(work))
+    except (StackError, ClientError, DemoFailed) as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+    except KeyboardInterrupt:
+        sys.stderr.write("stopped\n")
+        return _INTERRUPTED
+    return 0
+
+
+async def _until_told(work: Coroutine[None, None, None]) -> None:
+    """SIGTERM and a closed terminal end it as Ctrl-C does: in order, nothing left behind."""
+    for told in (signal.SIGTERM, signal.SIGHUP):
+        asyncio.get_running_loop().add_signal_handler(told, signal.raise_signal, signal.SIGINT)
+    await work
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,15 @@
+"""A thin HTTP client of the public API."""
+
+from stemyard.client.client import StemyardClient
+from stemyard.client.errors import ApiProblem, ApiUnreachable, ClientError, DownloadDiffers
+from stemyard.client.job import Job, StemFile
+
+__all__ = [
+    "ApiProblem",
+    "ApiUnreachable",
+    "ClientError",
+    "DownloadDiffers",
+    "Job",
+    "StemFile",
+    "StemyardClient",
+]

@@ -1,0 +1,120 @@
+"""The client: one method per call, every wait bounded."""
+
+import asyncio
+import hashlib
+import json
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import httpx
+
+from stemyard.client.errors import ApiProblem, ApiUnreachable, DownloadDiffers
+from stemyard.client.job import Job, StemFile
+
+_TIMEOUTS = httpx.Timeout(connect=5.0, read=60.0, write=60.0, pool=5.0)
+_ASKED_EVERY_S = 0.25
+# A gateway that is started again is away for a second or two.
+_PATIENCE = 40
+
+
+class StemyardClient:
+    """`async with StemyardClient(address) as client`; sign in before asking for jobs."""
+
+    def __init__(self, address: str) -> None:
+        self._http = httpx.AsyncClient(base_url=address, timeout=_TIMEOUTS, trust_env=False)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self._http.aclose()
+
+    async def register(self, *, email: str, password: str, full_name: str) -> None:
+        """Creates an account."""
+        fields = {"email": email, "password": password, "full_name": full_name}
+        await self._json("POST", "/v1/auth/register", json=fields)
+
+    async def sign_in(self, *, email: str, password: str) -> str:
+        """The access token, which all later calls send."""
+        form = {"username": email, "password": password}
+        answer = await self._json("POST", "/v1/auth/token", data=form)
+        token: str = answer["access_token"]
+        self._http.headers["Authorization"] = f"Bearer {token}"
+        return token
+
+    async def submit(
+        self, song: Path, *, model: str | None = None, output: Mapping[str, Any] | None = None
+    ) -> Job:
+        """Sends the file as it is, streamed."""
+        fields = {} if model is None else {"model": model}
+        if output is not None:
+            fields["output"] = json.dumps(dict(output))
+        with song.open("rb") as file:
+            return Job.of(
+                await self._json("POST", "/v1/jobs", data=fields, files={"file": (song.name, file)})
+            )
+
+    async def job(self, job_id: str) -> Job:
+        """The job as it is now."""
+        return Job.of(await self._json("GET", f"/v1/jobs/{job_id}"))
+
+    async def follow(self, job: Job) -> AsyncIterator[Job]:
+        """The job as it is now, again and again until it is over; bears a gateway's restart."""
+        failures = 0
+        while True:
+            try:
+                job = await self.job(job.id)
+            except ApiUnreachable:
+                failures += 1
+                if failures > _PATIENCE:
+                    raise
+            else:
+                failures = 0
+                yield job
+                if job.is_over:
+                    return
+            await asyncio.sleep(_ASKED_EVERY_S)
+
+    async def download(self, job: Job, stem: StemFile, *, target: Path) -> None:
+        """Writes the file whole or not at all. Raises DownloadDiffers."""
+        part = target.with_name(f"{target.name}.part")
+        digest = hashlib.sha256()
+        try:
+            with part.open("wb") as file:
+                async with self._streamed(f"/v1/jobs/{job.id}/stems/{stem.stem}") as answer:
+                    async for chunk in answer.aiter_bytes(1 << 20):
+                        digest.update(chunk)
+                        file.write(chunk)
+            if digest.hexdigest() != stem.sha256:
+                raise DownloadDiffers(f"{stem.stem}: not the bytes the job names")
+            part.replace(target)
+        finally:
+            part.unlink(missing_ok=True)
+
+    async def _json(self, method: str, path: str, **sent: Any) -> Any:
+        try:
+            answer = await self._http.request(method, path, **sent)
+        except httpx.HTTPError as error:
+            raise ApiUnreachable(f"{method} {path}: {error!r}") from error
+        if answer.is_error:
+            raise ApiProblem.of(answer)
+        return answer.json()
+
+    @asynccontextmanager
+    async def _streamed(self, path: str) -> AsyncGenerator[httpx.Response]:
+        try:
+            async with self._http.stream("GET", path, follow_redirects=True) as answer:
+                if answer.is_error:
+                    await answer.aread()
+                    raise ApiProblem.of(answer)
+                yield answer
+        except httpx.HTTPError as error:
+            raise ApiUnreachable(f"GET {path}: {error!r}") from error
