@@ -1,8 +1,7 @@
 """Task groups raise groups of errors; a job ends for one reason."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import cast
 
 
 @contextmanager
@@ -11,7 +10,9 @@ def single_error() -> Iterator[None]:
     try:
         yield
     except ExceptionGroup as group:
-        leaf: Exception = group
-        while isinstance(leaf, ExceptionGroup):
-            leaf = cast("ExceptionGroup[Exception]", leaf).exceptions[0]
-        raise leaf from group
+        raise _first_leaf(group.exceptions[0]) from group
+
+
+def _first_leaf(error: Exception) -> Exception:
+    nested: Sequence[Exception] = getattr(error, "exceptions", ())
+    return _first_leaf(nested[0]) if nested else error
