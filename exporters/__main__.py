@@ -8,7 +8,7 @@ from pathlib import Path
 from exporters.card_writer import ModelFolder
 from exporters.errors import ExportError
 from exporters.export import export_model
-from exporters.htdemucs.checkpoint import RANDOM_WEIGHTS_NOTE, save_checkpoint
+from exporters.htdemucs.checkpoint import RANDOM_WEIGHTS, TRAINED_ON, save_checkpoint
 from exporters.htdemucs.random_weights import SIZES, random_htdemucs
 from exporters.profiles import PROFILES
 from exporters.reference import ModelFacts, Reference
@@ -55,7 +55,7 @@ def _verify(options: argparse.Namespace) -> int:
 def _random_checkpoint(options: argparse.Namespace) -> int:
     options.output.parent.mkdir(parents=True, exist_ok=True)
     model = random_htdemucs(seed=options.seed, **SIZES[options.size])
-    save_checkpoint(model, options.output, note=RANDOM_WEIGHTS_NOTE)
+    save_checkpoint(model, options.output, provenance={TRAINED_ON: RANDOM_WEIGHTS})
     return 0
 
 

@@ -41,7 +41,8 @@ class OnnxEngine:
     def run(self, mix: Audio) -> Mapping[str, Audio]:
         """[batch, channels, N] to one such array per output."""
         names = [output.name for output in self.outputs]
-        return dict(zip(names, self._session.run(names, {INPUT_NAME: mix}), strict=True))
+        arrays = self._session.run(names, {INPUT_NAME: mix})
+        return {name: np.asarray(array) for name, array in zip(names, arrays, strict=True)}
 
 
 def _declaration(node: ort.NodeArg) -> TensorDeclaration:

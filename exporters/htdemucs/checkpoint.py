@@ -10,7 +10,7 @@ import pickle
 import urllib.error
 import warnings
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -27,24 +27,27 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from exporters.errors import CheckpointError, UnsafeCheckpoint, UnsupportedModel
+from exporters.htdemucs.waveform import arguments_of
 
 ALLOWED_CLASSES = (HTDemucs, HDemucs, Demucs, Fraction)
 CLASS_PATH = f"{HTDemucs.__module__}.{HTDemucs.__name__}"
-NOTE_KEY = "stemyard"
-RANDOM_WEIGHTS_NOTE = "random weights"
+TRAINED_ON = "trained_on"
+RANDOM_WEIGHTS = "nothing: random weights"
+_FORM_KEYS = ("klass", "args", "kwargs", "structure")
 
 Fetch = Callable[[str], Any]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Checkpoint:
+    """A model and what its file says of itself beyond its form."""
+
     model: HTDemucs
-    provenance: Mapping[str, str] = field(default_factory=dict[str, str])
-    note: str = ""
+    provenance: Mapping[str, str]
 
     @property
     def random_weights(self) -> bool:
-        return self.note == RANDOM_WEIGHTS_NOTE
+        return self.provenance.get(TRAINED_ON) == RANDOM_WEIGHTS
 
 
 def load_checkpoint(source: str, *, trust_pickle: bool, fetch: Fetch = get_model) -> Checkpoint:
@@ -60,15 +63,14 @@ def load_checkpoint(source: str, *, trust_pickle: bool, fetch: Fetch = get_model
     return Checkpoint(model=_fetch_pretrained(source, fetch), provenance={"checkpoint": source})
 
 
-def save_checkpoint(model: HTDemucs, path: Path, *, note: str = "") -> None:
-    """Demucs' safetensors form: class and arguments are JSON in the metadata."""
-    args, kwargs = model._init_args_kwargs
+def save_checkpoint(model: HTDemucs, path: Path, *, provenance: Mapping[str, str]) -> None:
+    """Demucs' safetensors form: class and arguments are JSON in the metadata, beside provenance."""
+    args, kwargs = arguments_of(model)
     metadata = {
         "klass": CLASS_PATH,
         "args": json.dumps(args, default=_encode_fraction),
         "kwargs": json.dumps(kwargs, default=_encode_fraction),
-        NOTE_KEY: note,
-    }
+    } | dict(provenance)
     state = {name: tensor.contiguous() for name, tensor in model.state_dict().items()}
     save_file(state, path, metadata=metadata)
 
@@ -77,14 +79,14 @@ def _load_file(path: Path, *, trust_pickle: bool) -> Checkpoint:
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     provenance = {"checkpoint": path.name, "checkpoint_sha256": digest}
-    if path.suffix == ".safetensors":
-        package, note = _read_safetensors(path)
-    else:
-        package, note = _read_pickle(path, trust_pickle=trust_pickle), ""
-    return Checkpoint(model=_build(package), provenance=provenance, note=note)
+    if path.suffix != ".safetensors":
+        package = _read_pickle(path, trust_pickle=trust_pickle)
+        return Checkpoint(model=_build(package), provenance=provenance)
+    package, notes = _read_safetensors(path)
+    return Checkpoint(model=_build(package), provenance=notes | provenance)
 
 
-def _read_safetensors(path: Path) -> tuple[dict[str, Any], str]:
+def _read_safetensors(path: Path) -> tuple[dict[str, Any], dict[str, str]]:
     try:
         with safe_open(str(path), framework="pt") as file:
             metadata = file.metadata() or {}
@@ -96,7 +98,8 @@ def _read_safetensors(path: Path) -> tuple[dict[str, Any], str]:
         }
     except (SafetensorError, OSError, KeyError, ValueError) as error:
         raise CheckpointError(f"{path.name} is not a Demucs safetensors file: {error}") from error
-    return {"klass": HTDemucs, "state": state, **arguments}, metadata.get(NOTE_KEY, "")
+    notes = {key: text for key, text in metadata.items() if key not in _FORM_KEYS}
+    return {"klass": HTDemucs, "state": state, **arguments}, notes
 
 
 def _read_pickle(path: Path, *, trust_pickle: bool) -> dict[str, Any]:

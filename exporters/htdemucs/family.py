@@ -36,7 +36,7 @@ def load_htdemucs(
         segment_samples=segment_samples(model),
         parameters=sum(parameter.numel() for parameter in model.parameters()),
         floors=RANDOM_WEIGHTS if checkpoint.random_weights else TRAINED_WEIGHTS,
-        facts=dataclasses.replace(facts, provenance=_provenance(checkpoint) | facts.provenance),
+        facts=_with_provenance(facts, checkpoint),
     )
 
 
@@ -51,7 +51,7 @@ def _facts(checkpoint: Checkpoint) -> ModelFacts:
     return ModelFacts(description="HTDemucs", licences=_PUBLISHED if published else _UNKNOWN)
 
 
-def _provenance(checkpoint: Checkpoint) -> dict[str, str]:
-    note = {"trained_on": checkpoint.note} if checkpoint.note else {}
+def _with_provenance(facts: ModelFacts, checkpoint: Checkpoint) -> ModelFacts:
     versions = {"demucs": version("demucs"), "torch": torch.__version__}
-    return dict(checkpoint.provenance) | note | versions
+    known = dict(checkpoint.provenance) | versions | dict(facts.provenance)
+    return dataclasses.replace(facts, provenance=known)

@@ -6,6 +6,7 @@ pairs on an axis of their own: [..., 2, bins, frames], real part first, without 
 which Demucs drops.
 """
 
+import functools
 import math
 
 import torch
@@ -58,10 +59,10 @@ class ForwardDft(nn.Module):
     def __init__(self, size: int) -> None:
         super().__init__()
         self.first, self.second = radices(size)
-        self.half = self.second // 2
+        self.rows = self.second // 2
         outer = -_turns(self.first, self.first, per_turn=self.first)
         twiddle = -_turns(self.first, self.second, per_turn=size)
-        inner = -_turns(self.second, self.half, per_turn=self.second)
+        inner = -_turns(self.second, self.rows, per_turn=self.second)
         self.register_buffer("outer", torch.cat([outer.cos(), outer.sin()]).float())
         self.register_buffer("twiddle_re", twiddle.cos().float())
         self.register_buffer("twiddle_im", twiddle.sin().float())
@@ -79,7 +80,7 @@ class ForwardDft(nn.Module):
             ],
             dim=-1,
         )
-        spectrum = reshape_examples(turned @ self.inner, *leading, self.first, 2, self.half)
+        spectrum = reshape_examples(turned @ self.inner, *leading, self.first, 2, self.rows)
         return reshape_examples(move_axis(spectrum, -3, -1), *leading, 2, size // 2)
 
 
@@ -99,8 +100,8 @@ class InverseDft(nn.Module):
     def __init__(self, size: int) -> None:
         super().__init__()
         self.first, self.second = radices(size)
-        self.half = self.second // 2
-        inner = _turns(self.half, self.second, per_turn=self.second)
+        self.rows = self.second // 2
+        inner = _turns(self.rows, self.second, per_turn=self.second)
         twiddle = _turns(self.first, self.second, per_turn=size)
         outer = _turns(self.first, self.first, per_turn=self.first)
         multiplicity = torch.full((size // 2,), 2.0)
@@ -115,7 +116,7 @@ class InverseDft(nn.Module):
     def forward(self, spectrum: Tensor) -> Tensor:
         *leading, _, bins = inner_sizes(spectrum)
         weighted = spectrum * self.multiplicity
-        grid = reshape_examples(weighted, *leading, 2, self.half, self.first)
+        grid = reshape_examples(weighted, *leading, 2, self.rows, self.first)
         rows = reshape_examples(move_axis(grid, -1, -3), *leading, self.first, self.second)
         re, im = (rows @ self.inner).split(self.second, dim=-1)
         turned = torch.cat(
@@ -158,15 +159,16 @@ class Synthesis(nn.Module):
         self.hop = nfft // FRAMES_PER_WINDOW
         self.dft = InverseDft(nfft)
 
-    def forward(self, spectrum: Tensor, length: int) -> Tensor:
+    def forward(self, spectrum: Tensor, *, length: int) -> Tensor:
         stems, channels, _, _, frames = inner_sizes(spectrum)
         windows = self.dft(move_axis(spectrum, -1, -3))
         quarters = reshape_examples(windows, stems, channels, frames, FRAMES_PER_WINDOW, self.hop)
         last = FRAMES_PER_WINDOW - 1
-        hops = sum(
+        shifted = [
             F.pad(quarters[..., shift, :], (0, 0, shift, last - shift))
             for shift in range(FRAMES_PER_WINDOW)
-        )
+        ]
+        hops = functools.reduce(torch.add, shifted)
         start = self.hop // 2 * 3
         signal = reshape_examples(hops, stems, channels, (frames + last) * self.hop)
         return signal[..., start : start + length]

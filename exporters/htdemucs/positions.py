@@ -63,10 +63,10 @@ class PositionTables(nn.Module):
         }
         originals = {name: getattr(transformer, name) for name in replaced}
         try:
-            vars(transformer).update(replaced)
+            transformer.__dict__.update(replaced)
             yield
         finally:
-            vars(transformer).update(originals)
+            transformer.__dict__.update(originals)
 
     def _tables(self, key: str, draw_up: Callable[[], Tables]) -> list[Tensor]:
         names = [name for name in self._buffers if name.startswith(key)]

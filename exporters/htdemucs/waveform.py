@@ -1,6 +1,6 @@
 """HTDemucs as one graph from waveform to stems, in real arithmetic."""
 
-from typing import Any
+from typing import Any, cast
 
 import torch
 from demucs.htdemucs import HTDemucs
@@ -38,7 +38,7 @@ class WaveformHTDemucs(HTDemucs):
         return reshape_examples(m, stems, channels // 2, 2, bins, frames)
 
     def _ispec(self, z: Tensor, length: int | None = None, scale: int = 0) -> Tensor:  # noqa: ARG002
-        return self.synthesis(z, length)
+        return self.synthesis(z, length=length)
 
 
 class StemOutputs(nn.Module):
@@ -55,7 +55,7 @@ class StemOutputs(nn.Module):
 def waveform_graph(model: HTDemucs) -> WaveformHTDemucs:
     """The same model with the same weights as a waveform graph."""
     refuse_unsupported(model)
-    args, kwargs = model._init_args_kwargs
+    args, kwargs = arguments_of(model)
     with torch.random.fork_rng():
         graph = WaveformHTDemucs(*args, **kwargs)
     graph.load_state_dict(graph.state_dict() | model.state_dict())
@@ -63,6 +63,12 @@ def waveform_graph(model: HTDemucs) -> WaveformHTDemucs:
     graph.eval().requires_grad_(False)
     graph(torch.zeros(1, graph.audio_channels, segment_samples(model)))  # draws up its tables
     return graph
+
+
+def arguments_of(model: HTDemucs) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """What the model was built from; Demucs' capture_init keeps it."""
+    args, kwargs = cast("Any", model)._init_args_kwargs
+    return args, kwargs
 
 
 def segment_samples(model: HTDemucs) -> int:
@@ -73,14 +79,14 @@ def segment_samples(model: HTDemucs) -> int:
 def refuse_unsupported(model: HTDemucs) -> None:
     """Raises UnsupportedModel with every reason."""
     transformer = model.crosstransformer
-    layers = [] if transformer is None else [*transformer.layers, *transformer.layers_t]
+    sparse = any(getattr(module, "sparse", False) for module in model.modules())
     samples = segment_samples(model)
     reasons = {
         "cac=False (masks on magnitudes)": not model.cac,
         "use_train_segment=False (no fixed window)": not model.use_train_segment,
         "an nfft that is no multiple of 4": model.nfft % 4 != 0,
         "a segment shorter than its STFT's padding": samples <= model.nfft,
-        "sparse attention": any(getattr(layer, "sparse", False) for layer in layers),
+        "sparse attention": sparse,
         "t_sin_random_shift (Demucs itself is random)": getattr(transformer, "sin_random_shift", 0),
     }
     if found := [reason for reason, holds in reasons.items() if holds]:
