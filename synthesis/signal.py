@@ -1,4 +1,4 @@
-"""Signal building blocks: filters, wavetables, envelopes, space. Mono signals are (n,), stereo (2, n)."""
+"""Signal building blocks: wavetables, noise, envelopes, space. Mono is (n,), stereo (2, n)."""
 
 import numpy as np
 import numpy.typing as npt

@@ -29,7 +29,7 @@ def song(*, seed: int, duration_s: float = 60.0) -> Song:
     rng = np.random.default_rng(seed)
     score = compose(rng, duration_s=duration_s)
     samples = round(duration_s * SAMPLE_RATE_HZ)
-    stems = _balanced(_played(score, rng, samples=samples), rng)
+    stems = balanced(_played(score, rng, samples=samples), rng)
     return Song(seed=seed, sample_rate_hz=SAMPLE_RATE_HZ, stems=stems, mix=mixed(stems))
 
 
@@ -55,8 +55,8 @@ def _played(score: Score, rng: np.random.Generator, *, samples: int) -> dict[str
     }
 
 
-def _balanced(stems: dict[str, Signal], rng: np.random.Generator) -> dict[str, Signal]:
-    """Every stem at its own level within _SPREAD_DB of the others, the mix just below full scale."""
+def balanced(stems: dict[str, Signal], rng: np.random.Generator) -> dict[str, Signal]:
+    """Every stem at a level of its own within 8 dB of the others, the mix below full scale."""
     gains = {
         name: 10 ** (rng.uniform(-_SPREAD_DB, _SPREAD_DB) / 20) / max(level(stem), 1e-9)
         for name, stem in stems.items()

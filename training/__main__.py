@@ -1,0 +1,99 @@
+"""`python -m training split | prepare | train | evaluate`."""
+
+import argparse
+import logging
+import sys
+from pathlib import Path
+
+import torch
+
+from synthesis import STEMS
+from training import bank, batches, manifest
+from training import model as models
+from training.errors import TrainingError
+from training.trainer import RunFiles, Trainer, TrainingPlan, ValidationSet, run
+
+_CACHE = Path(".cache/training")
+_HERE = Path(__file__).parent
+WEIGHTS = _HERE / "weights" / "stemyard-mini.safetensors"
+TRAINING_BANK = bank.BankPlan(sampled=420, synthetic=120, duration_s=14.0)
+VALIDATION_BANK = bank.BankPlan(sampled=10, synthetic=2, duration_s=14.0, validation=True)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one verb; 1 when a system package or the bank is missing."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", stream=sys.stderr)
+    options = _parser().parse_args(arguments)
+    try:
+        return options.verb(options)
+    except TrainingError as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="training", description=__doc__)
+    verbs = parser.add_subparsers(required=True)
+    split = verbs.add_parser("split", help="write the manifest of training and held-out sources")
+    split.set_defaults(verb=_split)
+    prepare = verbs.add_parser("prepare", help="render the bank of training stems (5 GB)")
+    prepare.add_argument("--cache", type=Path, default=_CACHE)
+    prepare.add_argument("--workers", type=int, default=2)
+    prepare.set_defaults(verb=_prepare)
+    train = verbs.add_parser("train", help="train stemyard-mini, or go on where it stopped")
+    train.add_argument("--cache", type=Path, default=_CACHE)
+    train.add_argument("--run", default="mini")
+    train.add_argument("--minutes", type=float, default=90.0, help="active time of the whole run")
+    train.add_argument("--seed", type=int, default=1)
+    train.set_defaults(verb=_train)
+    return parser
+
+
+def _split(_: argparse.Namespace) -> int:
+    manifest.save(manifest.draw())
+    return 0
+
+
+def _prepare(options: argparse.Namespace) -> int:
+    sources = manifest.load()
+    for name, plan in (("validation", VALIDATION_BANK), ("training", TRAINING_BANK)):
+        root = options.cache / "bank" / name
+        bank.prepare(root, plan, sources, workers=options.workers)
+    return 0
+
+
+def _train(options: argparse.Namespace) -> int:
+    plan = TrainingPlan(seed=options.seed, budget_s=60 * options.minutes)
+    torch.manual_seed(plan.seed)
+    torch.set_num_threads(1)
+    training_bank = bank.load(options.cache / "bank" / "training")
+    mixer = batches.Mixer(bank=training_bank, remix=batches.Remix(), seed=plan.seed)
+    files = RunFiles(
+        checkpoint=options.cache / f"{options.run}.checkpoint",
+        curve=_HERE / "curves" / f"{options.run}.csv",
+        weights=options.cache / f"{options.run}.safetensors",
+    )
+    trainer = Trainer(plan, mixer, models.untrained())
+    run(trainer, plan, _validation(bank.load(options.cache / "bank" / "validation")), files)
+    return 0
+
+
+def _validation(songs: bank.Bank) -> ValidationSet:
+    """The first segment of every validation song."""
+    length = int(models.SEGMENT_S * 44_100)
+    stems = torch.stack(
+        [
+            torch.stack(
+                [
+                    torch.from_numpy(songs.excerpt(stem, item, start=0, samples=length))
+                    for stem in STEMS
+                ]
+            )
+            for item in range(songs.plan.items)
+        ]
+    )
+    return ValidationSet(mix=stems.sum(dim=1), stems=stems)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,137 @@
+"""The bank: rendered stems on disk as 16-bit PCM, read by random access while training."""
+
+import json
+import os
+from collections.abc import Mapping
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+import synthesis
+from synthesis import STEMS
+from synthesis.signal import SAMPLE_RATE_HZ, Signal
+from training import songs
+from training.errors import MissingBankError
+from training.manifest import Manifest
+
+_SCALE = 32_767.0
+_CHUNK = 6
+_SAMPLED_SEED = 0
+_SYNTHETIC_SEED = 500_000
+_VALIDATION_OFFSET = 250_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BankPlan:
+    """How many songs of `duration_s` with sampled and with purely synthetic sources."""
+
+    sampled: int
+    synthetic: int
+    duration_s: float
+    validation: bool = False
+
+    @property
+    def items(self) -> int:
+        return self.sampled + self.synthetic
+
+    @property
+    def samples(self) -> int:
+        return round(self.duration_s * SAMPLE_RATE_HZ)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bank:
+    """`stems` maps each stem to int16 (items, samples, 2); all songs use training sources."""
+
+    plan: BankPlan
+    stems: Mapping[str, npt.NDArray[np.int16]]
+
+    def excerpt(self, stem: str, item: int, *, start: int, samples: int) -> Signal:
+        """Float32 (2, samples) of one stem."""
+        pcm = self.stems[stem][item, start : start + samples]
+        return pcm.T.astype(np.float32) / np.float32(_SCALE)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Chunk:
+    root: Path
+    plan: BankPlan
+    manifest: Manifest
+    first: int
+    seeds: tuple[int, ...]
+    sampled: bool
+
+
+def prepare(root: Path, plan: BankPlan, manifest: Manifest, *, workers: int) -> None:
+    """Render every song of the plan into `root`, which then holds a complete bank."""
+    root.mkdir(parents=True, exist_ok=True)
+    for stem in STEMS:
+        shape = (plan.items, plan.samples, 2)
+        np.lib.format.open_memmap(_file(root, stem), mode="w+", dtype=np.int16, shape=shape)
+    chunks = _chunks(root, plan, manifest)
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+        list(pool.map(_render_chunk, chunks))
+    described = {
+        "sampled": plan.sampled,
+        "synthetic": plan.synthetic,
+        "duration_s": plan.duration_s,
+        "validation": plan.validation,
+    }
+    (root / "bank.json").write_text(json.dumps(described))
+
+
+def load(root: Path) -> Bank:
+    """A complete bank. Raises MissingBankError."""
+    try:
+        plan = BankPlan(**json.loads((root / "bank.json").read_text()))
+    except FileNotFoundError as error:
+        raise MissingBankError(f"no bank in {root}: run `python -m training prepare`") from error
+    stems = {stem: np.load(_file(root, stem), mmap_mode="r") for stem in STEMS}
+    return Bank(plan=plan, stems=stems)
+
+
+def _file(root: Path, stem: str) -> Path:
+    return root / f"{stem}.npy"
+
+
+def _chunks(root: Path, plan: BankPlan, manifest: Manifest) -> list[_Chunk]:
+    offset = _VALIDATION_OFFSET if plan.validation else 0
+    chunks = []
+    for sampled, count, base, first in (
+        (True, plan.sampled, _SAMPLED_SEED + offset, 0),
+        (False, plan.synthetic, _SYNTHETIC_SEED + offset, plan.sampled),
+    ):
+        for start in range(0, count, _CHUNK):
+            seeds = tuple(base + index for index in range(start, min(start + _CHUNK, count)))
+            chunks.append(
+                _Chunk(
+                    root=root,
+                    plan=plan,
+                    manifest=manifest,
+                    first=first + start,
+                    seeds=seeds,
+                    sampled=sampled,
+                )
+            )
+    return chunks
+
+
+def _render_chunk(chunk: _Chunk) -> None:
+    os.nice(5)
+    duration_s = chunk.plan.duration_s
+    if chunk.sampled:
+        palette = chunk.manifest.training
+        rendered = songs.render(palette, seeds=list(chunk.seeds), duration_s=duration_s)
+        stem_sets = [song.stems for song in rendered]
+    else:
+        stem_sets = [synthesis.song(seed=s, duration_s=duration_s).stems for s in chunk.seeds]
+    for index, stems in enumerate(stem_sets):
+        peak = max(1.0, *(float(np.abs(stem).max()) for stem in stems.values()))
+        for name, stem in stems.items():
+            pcm = np.load(_file(chunk.root, name), mmap_mode="r+")
+            pcm[chunk.first + index] = np.round(stem.T * (_SCALE / peak)).astype(np.int16)
+            pcm.flush()

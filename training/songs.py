@@ -1,0 +1,127 @@
+"""Songs played by a cast of sampled instruments and voices, with their stems."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from synthesis import Score, compose
+from synthesis.signal import SAMPLE_RATE_HZ, Signal
+from synthesis.song import balanced, mixed
+from training import effects, singer, soundfont
+from training.manifest import Palette, Voice
+from training.soundfont import DRUM_CHANNEL, Take, Track
+
+_CHORDAL_PROGRAMS = frozenset(
+    (*range(8), *range(16, 32), 46, *range(48, 52), *range(61, 64), *range(80, 96), 104, 106, 107)
+)
+_PADS = frozenset((*range(48, 52), *range(88, 96), *range(16, 21)))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RenderedSong:
+    """`stems` maps drums, bass, other, vocals to float32 (2, n); `mix` is their sum."""
+
+    stems: Mapping[str, Signal]
+    mix: Signal
+    sample_rate_hz: int = SAMPLE_RATE_HZ
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Cast:
+    kit: int
+    bass: int
+    chords: int
+    figure: int
+    bed: int | None
+    voice: Voice
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Session:
+    """One song on its way: who plays what, and the chance that shapes its sound."""
+
+    score: Score
+    cast: _Cast
+    rng: np.random.Generator
+
+
+def render(palette: Palette, *, seeds: list[int], duration_s: float) -> list[RenderedSong]:
+    """One song per seed; all instruments in one run of fluidsynth."""
+    sessions = [_session(palette, seed=seed, duration_s=duration_s) for seed in seeds]
+    takes = [take for session in sessions for take in _takes(session)]
+    recordings = soundfont.render(takes)
+    return [
+        _produced(session, *recordings[3 * index : 3 * index + 3])
+        for index, session in enumerate(sessions)
+    ]
+
+
+def _session(palette: Palette, *, seed: int, duration_s: float) -> _Session:
+    rng = np.random.default_rng(seed)
+    return _Session(score=compose(rng, duration_s=duration_s), cast=_cast(palette, rng), rng=rng)
+
+
+def _cast(palette: Palette, rng: np.random.Generator) -> _Cast:
+    chordal = [program for program in palette.melodic if program in _CHORDAL_PROGRAMS]
+    pads = [program for program in palette.melodic if program in _PADS]
+    return _Cast(
+        kit=int(rng.choice(palette.kits)),
+        bass=int(rng.choice(palette.basses)),
+        chords=int(rng.choice(chordal)),
+        figure=int(rng.choice(palette.melodic)),
+        bed=int(rng.choice(pads)) if rng.random() < 0.3 else None,
+        voice=palette.voices[int(rng.integers(len(palette.voices)))],
+    )
+
+
+def _takes(session: _Session) -> list[Take]:
+    score, cast, rng = session.score, session.cast, session.rng
+    drums = Track(
+        channel=DRUM_CHANNEL, program=cast.kit, notes=score.drums, reverb=float(rng.uniform(0, 0.4))
+    )
+    bass = Track(channel=0, program=cast.bass, notes=score.bass, reverb=0.0)
+    side = float(rng.uniform(0.0, 0.35))
+    others = [
+        _melodic(rng, channel=1, program=cast.chords, notes=score.chords, pan=0.5 - side),
+        _melodic(rng, channel=2, program=cast.figure, notes=score.figure, pan=0.5 + side),
+    ]
+    if cast.bed is not None:
+        held = tuple(note for note in score.chords if note.duration_s > 0.3)
+        others.append(_melodic(rng, channel=3, program=cast.bed, notes=held, pan=0.5))
+    return [
+        Take(tracks=tracks, duration_s=score.duration_s)
+        for tracks in ((drums,), (bass,), tuple(others))
+    ]
+
+
+def _melodic(
+    rng: np.random.Generator, *, channel: int, program: int, notes: tuple, pan: float
+) -> Track:
+    return Track(
+        channel=channel,
+        program=program,
+        notes=notes,
+        gain=float(rng.uniform(0.6, 1.0)),
+        pan=pan,
+        reverb=float(rng.uniform(0, 0.6)),
+        chorus=float(rng.choice([0.0, 0.0, 0.4])),
+    )
+
+
+def _produced(session: _Session, drums: Signal, bass: Signal, other: Signal) -> RenderedSong:
+    rng = session.rng
+    lead = singer.sing(session.score.melody, session.cast.voice, rng, samples=drums.shape[1])
+    recorded = {
+        "drums": drums,
+        "bass": bass,
+        "other": other,
+        "vocals": effects.produced_vocal(lead, rng),
+    }
+    shaped = {name: effects.equalised(stem, rng, spread_db=2.0) for name, stem in recorded.items()}
+    if rng.random() < 0.3:
+        shaped["bass"] = effects.saturated(shaped["bass"], drive=float(rng.uniform(1, 4)))
+    if rng.random() < 0.3:
+        shaped["drums"] = effects.saturated(shaped["drums"], drive=float(rng.uniform(1, 3)))
+    stems = balanced(shaped, rng)
+    return RenderedSong(stems=stems, mix=mixed(stems))
