@@ -5,13 +5,15 @@ import hashlib
 import os
 import secrets
 from collections.abc import AsyncIterable, AsyncIterator, Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from stemcore.storage.port import ObjectMissing, StorageError, StoredObject
+from stemcore.tasks import to_its_end
 
 CHUNK_BYTES = 1 << 20
 _PARTIAL = ".partial"
+_REVEAL_ATTEMPTS = 5
 
 
 class FilesystemStore:
@@ -34,7 +36,7 @@ class FilesystemStore:
                         await asyncio.to_thread(file.write, chunk)
                     size = file.tell()
                     await asyncio.to_thread(_flush, file.fileno(), file)
-                await asyncio.to_thread(_reveal, partial, target)
+                await to_its_end(asyncio.to_thread(_reveal, partial, target))
             finally:
                 partial.unlink(missing_ok=True)
         return StoredObject(key=key, size_bytes=size, sha256=digest.hexdigest())
@@ -85,6 +87,10 @@ class FilesystemStore:
             _remove_empty_folders(path.parent, self._root)
         return len(doomed)
 
+    def local_path(self, key: str) -> Path:
+        """Where the object of `key` lies on this machine, for programs that read files."""
+        return self._path(key)
+
     def _path(self, key: str) -> Path:
         parts = key.split("/")
         if any(part in ("", ".", "..", _PARTIAL) for part in parts) or not key.isascii():
@@ -98,13 +104,31 @@ def _flush(descriptor: int, file: object) -> None:
 
 
 def _make_directory(path: Path) -> None:
-    path.mkdir(parents=True, exist_ok=True)
+    """Make `path` and its parents durably: a new name is safe when its folder is on the disk."""
+    if path.is_dir():
+        return
+    _make_directory(path.parent)
+    path.mkdir(exist_ok=True)
+    _flush_directory(path.parent)
 
 
 def _reveal(partial: Path, target: Path) -> None:
-    target.parent.mkdir(parents=True, exist_ok=True)
+    # A deletion beside us may take the still empty folder away.
+    for _ in range(_REVEAL_ATTEMPTS - 1):
+        with suppress(FileNotFoundError):
+            _move(partial, target)
+            return
+    _move(partial, target)
+
+
+def _move(partial: Path, target: Path) -> None:
+    _make_directory(target.parent)
     partial.rename(target)
-    descriptor = os.open(target.parent, os.O_RDONLY | os.O_DIRECTORY)
+    _flush_directory(target.parent)
+
+
+def _flush_directory(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)
     finally:

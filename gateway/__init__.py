@@ -1,0 +1,1 @@
+"""The door: HTTP API, accounts, submissions, status, events, results."""

@@ -1,0 +1,1 @@
+"""What songs can be separated with."""

@@ -1,0 +1,96 @@
+"""The composition root: everything is built here, from settings, and handed on by argument."""
+
+from collections.abc import AsyncGenerator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+
+from gateway.accounts.demo import ensure_demo_account
+from gateway.accounts.passwords import Passwords
+from gateway.accounts.repository import AccountRepository
+from gateway.accounts.service import AccountService
+from gateway.accounts.tokens import AccessTokens
+from gateway.catalogue.service import CatalogueService
+from gateway.events.repository import EventRepository
+from gateway.events.service import EventService
+from gateway.health.service import HealthService
+from gateway.jobs.repository import JobRepository
+from gateway.jobs.service import JobService
+from gateway.jobs.source_probe import DecoderProbe, SourceProbe
+from gateway.jobs.submission import SubmissionService
+from gateway.lifetime import Lifetime
+from gateway.results.service import ResultService
+from gateway.settings import GatewaySettings
+from stemcore.catalogue.port import ModelCatalogue
+from stemcore.catalogue.triton import TritonCatalogue, open_triton
+from stemcore.database.notifications import Notifications
+from stemcore.database.pool import open_pool
+from stemcore.storage.filesystem import FilesystemStore
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Services:
+    """What endpoints call."""
+
+    settings: GatewaySettings
+    accounts: AccountService
+    submission: SubmissionService
+    jobs: JobService
+    results: ResultService
+    events: EventService
+    catalogue: CatalogueService
+    health: HealthService
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Replacements:
+    """Adapters to use instead of the real ones, where a test has no such server."""
+
+    catalogue: ModelCatalogue | None = None
+    probe: SourceProbe | None = None
+
+
+@asynccontextmanager
+async def open_services(
+    settings: GatewaySettings, *, lifetime: Lifetime, instead: Replacements
+) -> AsyncGenerator[Services]:
+    """All services, over resources that are closed at the end, the last opened first."""
+    async with AsyncExitStack() as stack:
+        pool = await stack.enter_async_context(open_pool(settings.database))
+        store = FilesystemStore(settings.storage.root)
+        notifications = Notifications(settings.database)
+        await stack.enter_async_context(
+            lifetime.side_task(notifications.run(), name="notifications")
+        )
+        probe = instead.probe or DecoderProbe(store, limits=settings.limits.decode_limits())
+        catalogue = CatalogueService(instead.catalogue or await _triton_catalogue(settings, stack))
+        jobs = JobRepository(pool, max_live_jobs=settings.limits.live_jobs)
+        services = Services(
+            settings=settings,
+            accounts=AccountService(
+                AccountRepository(pool), passwords=Passwords(), tokens=AccessTokens(settings.auth)
+            ),
+            submission=SubmissionService(
+                jobs,
+                store=store,
+                probe=probe,
+                catalogue=catalogue,
+                default_model=settings.default_model,
+                max_upload_bytes=settings.limits.upload_bytes,
+            ),
+            jobs=JobService(jobs, store=store),
+            results=ResultService(jobs, store=store),
+            events=EventService(
+                EventRepository(pool), notifications=notifications, stopping=lifetime.stopping
+            ),
+            catalogue=catalogue,
+            health=HealthService(pool=pool, store=store, catalogue=catalogue),
+        )
+        if settings.demo_account:
+            demo = ensure_demo_account(services.accounts)
+            await stack.enter_async_context(lifetime.side_task(demo, name="demo-account"))
+        yield services
+
+
+async def _triton_catalogue(settings: GatewaySettings, stack: AsyncExitStack) -> TritonCatalogue:
+    client = await stack.enter_async_context(open_triton(settings.triton))
+    return TritonCatalogue(client, timeout_s=settings.triton.metadata_timeout_s)

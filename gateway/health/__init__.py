@@ -1,0 +1,1 @@
+"""Whether the service and what it needs are there."""

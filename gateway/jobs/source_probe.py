@@ -1,0 +1,37 @@
+"""What a source is, told before the job is accepted."""
+
+from typing import Protocol
+
+from stemcore.audio_decoder import DecodeLimits, SourceFacts, probe
+from stemcore.storage.filesystem import FilesystemStore
+
+
+class SourceProbe(Protocol):
+    """Looks into a stored source."""
+
+    async def facts(self, key: str) -> SourceFacts:
+        """Facts with a provisional duration; raises InvalidInput when it is no usable audio."""
+        ...
+
+
+class DecoderProbe:
+    """A SourceProbe that asks a decoder process about an object on this machine."""
+
+    def __init__(self, store: FilesystemStore, *, limits: DecodeLimits) -> None:
+        self._store = store
+        self._limits = limits
+
+    async def facts(self, key: str) -> SourceFacts:
+        """Facts from the headers, and proof that the beginning decodes."""
+        return await probe(self._store.local_path(key), limits=self._limits)
+
+
+class FixedProbe:
+    """A SourceProbe that finds the same facts in everything."""
+
+    def __init__(self, facts: SourceFacts) -> None:
+        self._facts = facts
+
+    async def facts(self, key: str) -> SourceFacts:  # noqa: ARG002
+        """Those facts."""
+        return self._facts

@@ -1,0 +1,1 @@
+"""Downloading what jobs have made."""

@@ -1,0 +1,134 @@
+"""Routes of downloads."""
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Header, Path, Request, Response
+from fastapi.responses import StreamingResponse
+
+from gateway.dependencies import CurrentAccount, JobId, TheServices
+from gateway.openapi import problems
+from gateway.results.byte_range import parse_range
+from gateway.results.file_names import content_disposition
+from stemcore.errors import ErrorCode
+from stemcore.jobs import ResultFile
+
+router = APIRouter(prefix="/v1/jobs/{job_id}", tags=["results"])
+
+# A retry may replace results, so caches ask again; the entity tag makes that cheap.
+_CACHING = "private, no-cache"
+
+StemName = Annotated[str, Path(max_length=100, examples=["drums"])]
+_BINARY = {"schema": {"type": "string", "format": "binary"}}
+_HEADERS = {
+    name: {"schema": {"type": "string"}}
+    for name in ("ETag", "Accept-Ranges", "Content-Disposition", "Content-Length")
+}
+_AUDIO = dict.fromkeys(("audio/wav", "audio/flac"), _BINARY)
+_STEM_RESPONSES: dict[int | str, dict[str, Any]] = {
+    200: {"description": "The file.", "headers": _HEADERS, "content": _AUDIO},
+    206: {"description": "The range of it that was asked for.", "content": _AUDIO},
+    304: {"description": "The caller's copy is still good."},
+    **problems(
+        ErrorCode.JOB_NOT_FOUND,
+        ErrorCode.STEM_NOT_FOUND,
+        ErrorCode.JOB_NOT_FINISHED,
+        ErrorCode.RANGE_NOT_SATISFIABLE,
+        ErrorCode.STORAGE_UNAVAILABLE,
+    ),
+}
+
+
+@router.get(
+    "/stems/{stem}",
+    summary="Download a stem",
+    response_class=StreamingResponse,
+    responses=_STEM_RESPONSES,
+)
+async def get_stem(
+    request: Request,
+    account: CurrentAccount,
+    services: TheServices,
+    job_id: JobId,
+    stem: StemName,
+    range_: Annotated[str | None, Header(alias="Range", examples=["bytes=0-1023"])] = None,
+    if_range: Annotated[str | None, Header()] = None,
+    if_none_match: Annotated[str | None, Header()] = None,
+) -> Response:
+    """The file, or one range of it; `If-Range` and `If-None-Match` compare its entity tag."""
+    name, result = await services.results.stem(account.id, job_id, stem)
+    headers = _headers(name, result)
+    if _matches(if_none_match, headers["ETag"]):
+        return Response(status_code=304, headers=headers)
+    current = if_range is None or if_range == headers["ETag"]
+    wanted = parse_range(range_ if current else None, size_bytes=result.size_bytes)
+    headers["Content-Length"] = str(wanted.length if wanted else result.size_bytes)
+    if wanted:
+        headers["Content-Range"] = wanted.content_range
+    status = 206 if wanted else 200
+    if request.method == "HEAD":
+        return Response(status_code=status, headers=headers, media_type=result.content_type)
+    return StreamingResponse(
+        services.results.read(result, wanted),
+        status_code=status,
+        headers=headers,
+        media_type=result.content_type,
+    )
+
+
+router.add_api_route(
+    "/stems/{stem}",
+    get_stem,
+    methods=["HEAD"],
+    name="head_stem",
+    summary="Look at a stem without downloading it",
+    response_class=Response,
+    responses=_STEM_RESPONSES,
+)
+
+
+@router.get(
+    "/archive",
+    summary="Download all stems",
+    response_class=StreamingResponse,
+    responses={
+        200: {
+            "description": "A ZIP of all results, not compressed.",
+            "headers": _HEADERS,
+            "content": {"application/zip": _BINARY},
+        },
+        **problems(
+            ErrorCode.JOB_NOT_FOUND,
+            ErrorCode.STEM_NOT_FOUND,
+            ErrorCode.JOB_NOT_FINISHED,
+            ErrorCode.STORAGE_UNAVAILABLE,
+        ),
+    },
+)
+async def get_archive(
+    account: CurrentAccount, services: TheServices, job_id: JobId
+) -> StreamingResponse:
+    """One ZIP, streamed as it is made; its length is known from the start."""
+    name, archive = await services.results.archive(account.id, job_id)
+    return StreamingResponse(
+        archive.chunks(),
+        media_type="application/zip",
+        headers={
+            "Content-Disposition": content_disposition(name),
+            "Content-Length": str(archive.size_bytes),
+            "Cache-Control": _CACHING,
+        },
+    )
+
+
+def _headers(name: str, result: ResultFile) -> dict[str, str]:
+    return {
+        "ETag": f'"{result.sha256}"',
+        "Accept-Ranges": "bytes",
+        "Content-Disposition": content_disposition(name),
+        "Cache-Control": _CACHING,
+    }
+
+
+def _matches(header: str | None, etag: str) -> bool:
+    tags = [tag.strip().removeprefix("W/") for tag in (header or "").split(",")]
+    return etag in tags or tags == ["*"]

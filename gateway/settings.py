@@ -1,0 +1,69 @@
+"""What the gateway can be told, by environment variables such as STEMYARD_GATEWAY_HTTP__PORT."""
+
+from pathlib import Path
+
+from pydantic import BaseModel, Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from stemcore.audio_decoder import DecodeLimits
+from stemcore.catalogue.triton import TritonSettings
+from stemcore.database.pool import DatabaseSettings
+
+
+class StorageSettings(BaseModel):
+    """Where sources and results are kept."""
+
+    root: Path
+
+
+class HttpSettings(BaseModel):
+    """Where the door is, and how it closes."""
+
+    host: str = "127.0.0.1"
+    port: int = Field(default=8080, ge=0, le=65535)
+    shutdown_grace_s: int = Field(default=5, ge=1, le=600)
+    cors_origins: tuple[str, ...] = ()
+
+
+class AuthSettings(BaseModel):
+    """How access tokens are signed and how long they hold."""
+
+    secret: SecretStr = Field(min_length=32)
+    issuer: str = "stemyard"
+    audience: str = "stemyard-api"
+    access_token_lifetime_s: int = Field(default=900, ge=60, le=7 * 86_400)
+
+
+class LimitSettings(BaseModel):
+    """What one account may ask for."""
+
+    upload_bytes: int = Field(default=1 << 30, gt=0)
+    duration_s: float = Field(default=3 * 3600.0, gt=0)
+    probe_timeout_s: float = Field(default=4.0, gt=0)
+    live_jobs: int = Field(default=10, ge=1)
+
+    def decode_limits(self) -> DecodeLimits:
+        """The decoder's share of these limits."""
+        return DecodeLimits(
+            max_bytes=self.upload_bytes,
+            max_duration_s=self.duration_s,
+            probe_timeout_s=self.probe_timeout_s,
+        )
+
+
+class GatewaySettings(BaseSettings):
+    """Everything the gateway's composition root needs."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="STEMYARD_GATEWAY_", env_nested_delimiter="__", extra="forbid", frozen=True
+    )
+
+    database: DatabaseSettings
+    storage: StorageSettings
+    auth: AuthSettings
+    triton: TritonSettings = TritonSettings()
+    http: HttpSettings = HttpSettings()
+    limits: LimitSettings = LimitSettings()
+    default_model: str = "stemyard-mini"
+    demo_account: bool = False
+    log_level: str = "INFO"

@@ -1,0 +1,1 @@
+"""The place of resumable uploads straight to the object store."""
