@@ -64,8 +64,8 @@ def tuned(config: Any, *, tuning: ModelTuning, warm_up: bool) -> Any:
 
 def _set_instances(config: Any, count: int) -> None:
     if not config.instance_group:
-        group = config.instance_group.add()
-        group.kind = type(group).KIND_CPU
+        group: Any = config.instance_group.add()
+        group.kind = group.KIND_CPU
     for group in config.instance_group:
         group.count = count
 

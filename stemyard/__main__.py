@@ -7,6 +7,7 @@ import signal
 import sys
 from collections.abc import Coroutine, Sequence
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
@@ -46,9 +47,9 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _settings(chosen: argparse.Namespace, **changes: bool) -> StackSettings:
+def _settings(chosen: argparse.Namespace, **changes: Any) -> StackSettings:
     given = {"default_model": chosen.model, "repository": chosen.repository}
-    named = {name: value for name, value in given.items() if value is not None}
+    named: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
     return StackSettings(**named, **changes)
 
 

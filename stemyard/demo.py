@@ -137,7 +137,7 @@ def _table(song: "Song", out: Path) -> Table:
 
 def _read(path: Path) -> Audio:
     samples, _ = soundfile.read(path, dtype="float32", always_2d=True)
-    return np.ascontiguousarray(samples.T)
+    return np.asarray(samples.T, dtype=np.float32)
 
 
 def _since(started_at: float) -> str:

@@ -27,6 +27,7 @@ INSTALLATION = "pginstall18"
 SYSTEM_USERS = ("postgres", "nobody")
 
 _LONGEST_SOCKET_PATH = 100
+_INITIALISATION_TIMEOUT_S = 60.0
 _SAFE_OPTIONS = {"shared_buffers": "64MB", "max_connections": "60", "listen_addresses": ""}
 _FAST_OPTIONS = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
 
@@ -165,9 +166,16 @@ def _initialise(data: Path, *, programs: Path, account: Account | None) -> None:
         "--no-sync",
         "--no-instructions",
     ]
-    as_user = {} if account is None else {"user": account.uid, "group": account.gid}
     done = subprocess.run(
-        command, cwd=data, capture_output=True, text=True, check=False, timeout=60, **as_user
+        command,
+        cwd=data,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=_INITIALISATION_TIMEOUT_S,
+        user=None if account is None else account.uid,
+        group=None if account is None else account.gid,
+        extra_groups=None if account is None else [account.gid],
     )
     if done.returncode != 0:
         raise EnvironmentLacks(f"PostgreSQL's initdb failed:\n{done.stderr or done.stdout}")

@@ -143,11 +143,6 @@ class SupervisedProcess:
     async def _spawn(self) -> Process:
         plan = self.plan
         account = plan.account
-        as_user = (
-            {}
-            if account is None
-            else {"user": account.uid, "group": account.gid, "extra_groups": [account.gid]}
-        )
         with plan.log.open("ab") as log:
             return await asyncio.create_subprocess_exec(
                 *plan.command,
@@ -158,7 +153,9 @@ class SupervisedProcess:
                 stderr=log,
                 start_new_session=True,
                 preexec_fn=partial(_die_with, os.getpid(), plan.orphan_signal),
-                **as_user,
+                user=None if account is None else account.uid,
+                group=None if account is None else account.gid,
+                extra_groups=None if account is None else [account.gid],
             )
 
     async def _is_ready(self) -> bool:

@@ -52,7 +52,7 @@ class GatewayDoor:
             answer = await self._get(path)
         except httpx.HTTPError:
             return False
-        return answer.status_code == httpx.codes.OK
+        return answer.is_success
 
     async def _get(self, path: str) -> httpx.Response:
         async with httpx.AsyncClient(timeout=_PROBE_TIMEOUT_S, trust_env=False) as client:

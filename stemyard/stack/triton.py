@@ -46,7 +46,7 @@ class TritonDoors:
                 answer = await client.get(f"{self.http_address}/v2/health/ready")
         except httpx.HTTPError:
             return False
-        return answer.status_code == httpx.codes.OK
+        return answer.is_success
 
 
 def plan(doors: TritonDoors, runtime: RuntimeDirectory, settings: StackSettings) -> ProcessPlan:

@@ -96,7 +96,8 @@ class TritonPythonModel:
     ) -> dict[int, Any]:
         names = [name for name in self._outputs if any(name in wanted for _, _, wanted in sound)]
         feed = {name: _joined([arrays[name] for _, arrays, _ in sound]) for name in self._inputs}
-        computed = dict(zip(names, self._session.run(names, feed, self._run_options), strict=True))
+        found: Sequence[Any] = self._session.run(names, feed, self._run_options)
+        computed = dict(zip(names, found, strict=True))
         rows = [len(arrays[self._inputs[0]]) for _, arrays, _ in sound]
         spans = pairwise(accumulate(rows, initial=0))
         return {
