@@ -1,7 +1,7 @@
 """Models as JSON."""
 
 import dataclasses
-from typing import Any, cast
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -103,7 +103,7 @@ class ModelResponse(BaseModel):
 
 
 def _as_dict(value: Any) -> dict[str, Any]:
-    return cast("dict[str, Any]", dataclasses.asdict(value))
+    return dataclasses.asdict(value)
 
 
 class ModelListResponse(BaseModel):

@@ -8,6 +8,8 @@ from stemcore.database.pool import database_errors
 from stemcore.jobs import EventType, JobEvent, JobStatus
 
 if TYPE_CHECKING:
+    import asyncpg
+
     from stemcore.database.pool import Pool
 
 PAGE = 500
@@ -51,6 +53,16 @@ class EventRepository:
                 PAGE,
             )
         return EventPage(
-            events=tuple(JobEvent(**{**row, "type": EventType(row["type"])}) for row in rows),
+            events=tuple(_event(row) for row in rows),
             final_seq=job["last_event"] if JobStatus(job["status"]).is_terminal else None,
         )
+
+
+def _event(row: "asyncpg.Record") -> JobEvent:
+    return JobEvent(
+        job_id=row["job_id"],
+        seq=row["seq"],
+        at=row["at"],
+        type=EventType(row["type"]),
+        data=row["data"],
+    )

