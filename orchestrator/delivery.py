@@ -50,9 +50,17 @@ class StemEncoder(Protocol):
     """Turns frames into the bytes of a file."""
 
     def encode(
-        self, blocks: AsyncIterator[Samples], *, file: FileFormat, scratch: Path
+        self,
+        blocks: AsyncIterator[Samples],
+        *,
+        file: FileFormat,
+        scratch: Path,
+        report: "DeliveryReport",
     ) -> AsyncIterator[bytes]:
-        """Blocks (frames, channels) within full scale to a file's bytes, in order."""
+        """Blocks (frames, channels) within full scale to a file's bytes, in order.
+
+        `scratch` names a file that may be used on the way.
+        """
         ...
 
 

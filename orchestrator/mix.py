@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from orchestrator.audio.mixdown import mixdown_matrix, mixed_down
 from orchestrator.audio.normalisation import Normalisation, TrackMoments
 from orchestrator.audio.resample import RateConverter, scaled_frames
-from stemcore.audio_decoder import PcmStream, SourceFacts
+from stemcore.audio_decoder import DecodedSource, SourceFacts
 from stemcore.errors import ErrorCode, InvalidInput, Unavailable
 
 Samples = NDArray[np.float32]
@@ -36,6 +36,24 @@ class MixFacts:
     normalisation: Normalisation
     peak: float
     sha256: str
+
+
+class SourceStream(Protocol):
+    """A decoded source, read once to its end."""
+
+    @property
+    def facts(self) -> SourceFacts:
+        """Known from the start, but for the duration."""
+        ...
+
+    def blocks(self) -> Iterator[Samples]:
+        """Blocks (frames, channels) at the source's rate."""
+        ...
+
+    @property
+    def ended(self) -> DecodedSource:
+        """Known after the last block."""
+        ...
 
 
 class Mix:
@@ -61,7 +79,7 @@ class Mix:
         return window
 
 
-def spool(stream: PcmStream, path: Path, *, sample_rate_hz: int) -> MixFacts:
+def spool(stream: SourceStream, path: Path, *, sample_rate_hz: int) -> MixFacts:
     """Mix down, resample and write a decoded stream in one pass; blocks.
 
     Raises InvalidInput for samples that are no numbers and Unavailable when scratch is full.

@@ -176,7 +176,9 @@ class SeparationRun:
             tape, stem, source_hz=self.card.sample_rate, file=file, report=report
         )
         filename = f"{stem}.{file.format}"
-        data = self.workshop.encoder.encode(blocks, file=file, scratch=self.folder / filename)
+        data = self.workshop.encoder.encode(
+            blocks, file=file, scratch=self.folder / filename, report=report
+        )
         with storage_errors():
             stored = await self.workshop.store.put(self.claim.result_prefix + filename, data)
         self.ledger.add("encode_s", report.encode_s)

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import soundfile
 from numpy.typing import NDArray
 
 from orchestrator.audio.wav import quantised, sample_bytes, wav_header, wav_padding
-from orchestrator.delivery import FileFormat
+from orchestrator.delivery import DeliveryReport, FileFormat, timed
 from orchestrator.mix import CHANNELS, scratch_errors
 from stemcore.separation_request import AudioFormat
 
@@ -23,36 +24,44 @@ class FileEncoder:
     """A StemEncoder."""
 
     def encode(
-        self, blocks: AsyncIterator[Samples], *, file: FileFormat, scratch: Path
+        self,
+        blocks: AsyncIterator[Samples],
+        *,
+        file: FileFormat,
+        scratch: Path,
+        report: DeliveryReport,
     ) -> AsyncIterator[bytes]:
-        """Blocks to bytes; `scratch` names a file that may be used and is removed again."""
+        """Blocks to bytes."""
         if file.format is AudioFormat.WAV:
-            return _wav(blocks, file)
-        return _flac(blocks, file, scratch)
+            return _wav(blocks, file, report)
+        return _flac(blocks, file, scratch, report)
 
 
-async def _wav(blocks: AsyncIterator[Samples], file: FileFormat) -> AsyncIterator[bytes]:
+async def _wav(
+    blocks: AsyncIterator[Samples], file: FileFormat, report: DeliveryReport
+) -> AsyncIterator[bytes]:
     shape = {"frames": file.frames, "channels": CHANNELS, "bit_depth": file.bit_depth}
     yield wav_header(**shape, sample_rate_hz=file.sample_rate_hz)
     async for block in blocks:
-        yield await asyncio.to_thread(sample_bytes, block, bit_depth=file.bit_depth)
+        yield await timed(report, partial(sample_bytes, block, bit_depth=file.bit_depth))
     if padding := wav_padding(**shape):
         yield padding
 
 
 async def _flac(
-    blocks: AsyncIterator[Samples], file: FileFormat, scratch: Path
+    blocks: AsyncIterator[Samples], file: FileFormat, scratch: Path, report: DeliveryReport
 ) -> AsyncIterator[bytes]:
-    try:
-        await _write_flac(blocks, file, scratch)
-        with scratch.open("rb") as encoded:
-            while chunk := await asyncio.to_thread(encoded.read, CHUNK_BYTES):
-                yield chunk
-    finally:
-        await asyncio.to_thread(scratch.unlink, missing_ok=True)
+    await _write_flac(blocks, file, scratch, report)
+    encoded = await asyncio.to_thread(scratch.open, "rb")
+    with encoded:
+        while chunk := await asyncio.to_thread(encoded.read, CHUNK_BYTES):
+            yield chunk
+    await asyncio.to_thread(scratch.unlink)
 
 
-async def _write_flac(blocks: AsyncIterator[Samples], file: FileFormat, scratch: Path) -> None:
+async def _write_flac(
+    blocks: AsyncIterator[Samples], file: FileFormat, scratch: Path, report: DeliveryReport
+) -> None:
     flac: Any = soundfile.SoundFile(
         scratch,
         mode="w",
@@ -70,4 +79,4 @@ async def _write_flac(blocks: AsyncIterator[Samples], file: FileFormat, scratch:
 
     with flac:
         async for block in blocks:
-            await asyncio.to_thread(write, block)
+            await timed(report, partial(write, block))

@@ -3,19 +3,22 @@
 from dataclasses import dataclass
 from typing import Any
 
-from pydantic import BaseModel, Field
 
-
-class DecodeLimits(BaseModel):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DecodeLimits:
     """Bounds on one source: sizes before and after decoding, and what its process may use."""
 
-    max_bytes: int = Field(default=1 << 30, gt=0)
-    max_duration_s: float = Field(default=3 * 3600.0, gt=0)
-    max_sample_rate_hz: int = Field(default=384_000, gt=0)
-    max_channels: int = Field(default=16, ge=1, le=64)
-    probe_timeout_s: float = Field(default=4.0, gt=0)
-    decode_timeout_s: float = Field(default=1800.0, gt=0)
-    address_space_bytes: int = Field(default=2 << 30, gt=0)
+    max_bytes: int = 1 << 30
+    max_duration_s: float = 3 * 3600.0
+    max_sample_rate_hz: int = 384_000
+    max_channels: int = 16
+    probe_timeout_s: float = 4.0
+    decode_timeout_s: float = 1800.0
+    address_space_bytes: int = 2 << 30
+
+    def __post_init__(self) -> None:
+        if min(getattr(self, name) for name in self.__slots__) <= 0:
+            raise ValueError(f"limits must be positive: {self}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

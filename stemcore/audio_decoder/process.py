@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -57,7 +58,7 @@ class DecoderProcess:
 
     def request(self, mode: Mode, *, source: Path, pcm: int | None, cpu_s: float) -> None:
         """Hand over the opened source and, for decoding, the writing end of a pipe."""
-        limits = {**self._limits.model_dump(), "cpu_s": cpu_s}
+        limits = {**asdict(self._limits), "cpu_s": cpu_s}
         packet = json.dumps({"mode": mode, "limits": limits}).encode()
         descriptor = os.open(source, os.O_RDONLY | os.O_CLOEXEC)
         try:
