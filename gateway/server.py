@@ -27,6 +27,12 @@ class GatewayServer(uvicorn.Server):
             )
         )
         self._lifetime = lifetime
+        self.listening = asyncio.Event()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Open the resources, then the door."""
+        await super().startup(sockets)
+        self.listening.set()
 
     async def main_loop(self) -> None:
         """Serve until a signal or the Lifetime ends it."""

