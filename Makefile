@@ -10,7 +10,6 @@ TRITON := .envs/triton
 DEV := .envs/dev
 EXPORTERS := .envs/exporters
 
-export PYTHONDONTWRITEBYTECODE ?= 1
 export PYTHONUNBUFFERED := 1
 # Handed over by the environment, so that a file name may hold quotes and spaces.
 export SONG OUT MODEL NAME CHECKPOINT REPOSITORY PROFILE
