@@ -4,7 +4,7 @@ import asyncio
 import os
 import signal
 import socket
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 
@@ -45,7 +45,7 @@ class Orchestrator:
 
 
 @asynccontextmanager
-async def build(settings: OrchestratorSettings) -> AsyncIterator[Orchestrator]:
+async def build(settings: OrchestratorSettings) -> AsyncGenerator[Orchestrator]:
     """Everything, closed again in the opposite order."""
     worker = f"{socket.gethostname()}-{os.getpid()}-{new_id().hex[-8:]}"
     async with AsyncExitStack() as stack:

@@ -15,7 +15,8 @@ from stemcore.jobs import ResultFile
 class Claim:
     """A job leased to this worker; `lease_token` fences every write made in its name.
 
-    `claims` counts how often the job was taken in this run without success, this time included.
+    `claims` counts how often the job was taken in this run without success, this time included;
+    `ledger` holds the seconds booked before, by the gateway.
     """
 
     job_id: UUID
@@ -29,6 +30,7 @@ class Claim:
     lease_token: int
     claims: int
     queue_s: float
+    ledger: Mapping[str, float]
 
     @property
     def result_prefix(self) -> str:

@@ -1,6 +1,6 @@
 """Where a run's time went."""
 
-from collections.abc import Iterator
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from time import monotonic
 
@@ -13,9 +13,9 @@ class Ledger:
     segment.
     """
 
-    def __init__(self, *, queue_s: float) -> None:
+    def __init__(self, booked: Mapping[str, float]) -> None:
         self._started = monotonic()
-        self._seconds: dict[str, float] = {"queue_s": queue_s}
+        self._seconds = dict(booked)
         self.segments = 0
 
     def add(self, stage: str, seconds: float) -> None:
@@ -23,7 +23,7 @@ class Ledger:
         self._seconds[stage] = self._seconds.get(stage, 0.0) + seconds
 
     @contextmanager
-    def timed(self, stage: str) -> Iterator[None]:
+    def timed(self, stage: str) -> Generator[None]:
         """Book the time the block takes."""
         started = monotonic()
         try:

@@ -3,7 +3,7 @@
 import errno
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -145,7 +145,7 @@ def write_fully(descriptor: int, data: bytes) -> None:
 
 
 @contextmanager
-def scratch_errors() -> Iterator[None]:
+def scratch_errors() -> Generator[None]:
     """Tell a full scratch disk from other errors."""
     try:
         yield

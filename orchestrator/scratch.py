@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import fcntl
 import shutil
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, Generator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
@@ -20,7 +20,7 @@ class Scratch:
         self._folder = folder
 
     @asynccontextmanager
-    async def run_folder(self, name: str) -> AsyncIterator[Path]:
+    async def run_folder(self, name: str) -> AsyncGenerator[Path]:
         """A fresh folder, removed with all it holds."""
         folder = self._folder / name
         folder.mkdir()
@@ -41,7 +41,7 @@ class Scratch:
 
 
 @contextmanager
-def open_scratch(root: Path, *, worker: str) -> Iterator[Scratch]:
+def open_scratch(root: Path, *, worker: str) -> Generator[Scratch]:
     """The worker's folder, locked for as long as it lives."""
     root.mkdir(parents=True, exist_ok=True)
     remove_abandoned(root)

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from uuid import UUID
@@ -36,7 +36,7 @@ class SegmentScheduler:
         self._waiters: list[_Waiter] = []
 
     @asynccontextmanager
-    async def turn(self, share: Share) -> AsyncIterator[None]:
+    async def turn(self, share: Share) -> AsyncGenerator[None]:
         """Wait for a place in the window and hold it."""
         await self._enter(share)
         try:

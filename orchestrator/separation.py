@@ -71,7 +71,7 @@ class SeparationRunner:
                 card=card,
                 folder=folder,
                 progress=progress,
-                ledger=Ledger(queue_s=claim.queue_s),
+                ledger=Ledger({**claim.ledger, "queue_s": claim.queue_s}),
             )
             return await run.outcome()
 

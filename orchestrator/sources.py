@@ -2,7 +2,7 @@
 
 import asyncio
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -24,7 +24,7 @@ async def fetch(store: ObjectStore, claim: Claim, path: Path) -> None:
 
 
 @contextmanager
-def storage_errors() -> Iterator[None]:
+def storage_errors() -> Generator[None]:
     """Translate the store's errors."""
     try:
         yield

@@ -1,11 +1,11 @@
 """Task groups raise groups of errors; a job ends for one reason."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 
 
 @contextmanager
-def single_error() -> Iterator[None]:
+def single_error() -> Generator[None]:
     """Raise the first error of a group in its place."""
     try:
         yield

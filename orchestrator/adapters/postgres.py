@@ -1,7 +1,7 @@
 """The book of claims in PostgreSQL."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import AbstractContextManager, asynccontextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -34,7 +34,7 @@ class PostgresClaims:
             row = await connection.fetchrow(
                 """
                 SELECT id, account_id, kind, priority, parameters, source_key, source_bytes,
-                       source_sha256, lease_token, claims, now() AS now,
+                       source_sha256, lease_token, claims, ledger, now() AS now,
                        extract(epoch FROM now() - coalesce(queued_at, created_at))::float8 AS waited
                   FROM jobs
                  WHERE status = 'queued' AND kind = ANY($1::text[])
@@ -59,6 +59,7 @@ class PostgresClaims:
                 lease_token=row["lease_token"] + 1,
                 claims=row["claims"] + 1,
                 queue_s=row["waited"],
+                ledger=row["ledger"],
             )
             await job_log.transition(
                 connection,
@@ -195,7 +196,7 @@ class PostgresClaims:
         return tag == "UPDATE 1"
 
     @asynccontextmanager
-    async def _transaction(self) -> AsyncIterator["PooledConnection"]:
+    async def _transaction(self) -> AsyncGenerator["PooledConnection"]:
         with database_errors():
             async with self._pool.acquire() as connection, connection.transaction():
                 yield connection
