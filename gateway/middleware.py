@@ -76,7 +76,7 @@ class _Response:
     async def send(self, message: Message) -> None:
         """Pass on one message of the response."""
         if message["type"] == "http.response.start":
-            self.status = message["status"]
+            self.status = int(message["status"])
             headers = MutableHeaders(scope=message)
             headers[REQUEST_ID] = self._request_id
             for name, value in SECURITY_HEADERS.items():

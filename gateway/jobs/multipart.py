@@ -46,11 +46,11 @@ class Part:
         async for chunk in self.chunks:
             data += chunk
             if len(data) > MAX_TEXT_BYTES:
-                raise _malformed(f"The field {self.name!r} is too long.")
+                raise _malformed(f"The field {self.name!r} is too long.", field=self.name)
         try:
             return data.decode()
         except UnicodeDecodeError:
-            raise _malformed(f"The field {self.name!r} is not UTF-8.") from None
+            raise _malformed(f"The field {self.name!r} is not UTF-8.", field=self.name) from None
 
 
 class MultipartReader:
@@ -146,5 +146,5 @@ def _boundary(content_type: str) -> bytes:
     return options[b"boundary"]
 
 
-def _malformed(message: str) -> InvalidInput:
-    return InvalidInput(ErrorCode.INVALID_REQUEST, message)
+def _malformed(message: str, **details: str) -> InvalidInput:
+    return InvalidInput(ErrorCode.INVALID_REQUEST, message, details=details)

@@ -1,9 +1,11 @@
 """From a form to a durable job, or to nothing."""
 
+import asyncio
 import hashlib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
+import httpx
 import pytest
 
 from stemcore.database.outbox import JOBS_TOPIC
@@ -46,3 +48,124 @@ async def test_an_accepted_song_is_stored_written_down_and_announced(
     assert (message.job_id, message.account_id) == (UUID(job["id"]), caller.account_id)
     events = await pool.fetch("SELECT seq, type FROM job_events WHERE job_id = $1", message.job_id)
     assert [tuple(event) for event in events] == [(1, "job.accepted")]
+
+
+async def test_every_option_reaches_the_job(caller: Caller) -> None:
+    job = await caller.submitted(
+        model="two-stems",
+        stems="accompaniment",
+        output='{"format": "flac", "bit_depth": 16, "sample_rate": 48000}',
+        overlap="0.5",
+        clip="rescale",
+        priority="3",
+    )
+    assert job["priority"] == 3
+    assert job["parameters"] == {
+        "model": "two-stems",
+        "stems": ["accompaniment"],
+        "output": {"format": "flac", "bit_depth": 16, "sample_rate": 48000},
+        "overlap": 0.5,
+        "clip": "rescale",
+    }
+
+
+async def test_fields_may_come_after_the_file(caller: Caller) -> None:
+    parts: list[tuple[str, Any]] = [
+        ("stems", (None, "vocals")),
+        ("file", ("song.wav", wav())),
+        ("stems", (None, "drums")),
+        ("output.bit_depth", (None, "16")),
+    ]
+    answer = await caller.http.post("/v1/jobs", files=parts)
+    assert answer.status_code == 202, answer.text
+    assert answer.json()["parameters"]["stems"] == ["drums", "vocals"]
+    assert answer.json()["parameters"]["output"]["bit_depth"] == 16
+
+
+async def test_a_repeated_submission_gets_the_first_answer_again(
+    caller: Caller, gateway: Gateway, pool: "Pool"
+) -> None:
+    key = {"Idempotency-Key": "first"}
+    first = await caller.submit(headers=key, stems="drums")
+    files = gateway.stored_files()
+    await pool.execute(
+        "UPDATE jobs SET progress = 0.5, stage = 'inference' WHERE id = $1", first.json()["id"]
+    )
+    again = await caller.submit(headers=key, stems="drums")
+
+    assert (first.status_code, again.status_code) == (202, 202)
+    assert again.json() == first.json()
+    assert again.headers["Location"] == first.headers["Location"]
+    assert "Idempotency-Replayed" not in first.headers
+    assert again.headers["Idempotency-Replayed"] == "true"
+    assert gateway.stored_files() == files
+
+
+@pytest.mark.parametrize(
+    "changes", [{"stems": "bass"}, {"file": ("song.wav", wav(seed=1))}], ids=["field", "file"]
+)
+async def test_a_key_used_with_another_form_is_a_conflict(
+    caller: Caller, gateway: Gateway, changes: dict[str, Any]
+) -> None:
+    key = {"Idempotency-Key": "first"}
+    first = await caller.submit(headers=key, stems="drums")
+    files = gateway.stored_files()
+    answer = await caller.submit(headers=key, **{"stems": "drums", **changes})
+    assert answer.status_code == 409
+    assert answer.json()["error_code"] == "idempotency_conflict"
+    assert answer.json()["details"] == {"job_id": first.json()["id"]}
+    assert gateway.stored_files() == files
+
+
+async def test_one_key_makes_one_job_however_many_ask_at_once(
+    caller: Caller, gateway: Gateway
+) -> None:
+    key = {"Idempotency-Key": "burst"}
+    answers = await asyncio.gather(*(caller.submit(headers=key) for _ in range(5)))
+    assert {answer.status_code for answer in answers} == {202}
+    assert len({answer.json()["id"] for answer in answers}) == 1
+    assert len(gateway.stored_files()) == 1
+
+
+async def test_the_same_key_of_another_account_is_another_key(caller: Caller, sign_up: Any) -> None:
+    key = {"Idempotency-Key": "first"}
+    stranger = await sign_up()
+    ours, theirs = await caller.submit(headers=key), await stranger.submit(headers=key)
+    assert ours.json()["id"] != theirs.json()["id"]
+
+
+async def test_too_many_live_jobs_are_refused_and_leave_nothing(
+    caller: Caller, gateway: Gateway
+) -> None:
+    answers = await asyncio.gather(*(caller.submit() for _ in range(12)))
+    refused = [answer for answer in answers if answer.status_code != 202]
+    assert [answer.status_code for answer in refused] == [429, 429]
+    assert refused[0].json()["error_code"] == "too_many_jobs"
+    assert refused[0].headers["Retry-After"] == "30"
+    assert len(gateway.stored_files()) == 10
+
+
+async def test_a_client_that_goes_away_in_the_middle_leaves_nothing(
+    caller: Caller, gateway: Gateway, pool: "Pool"
+) -> None:
+    host, port = httpx.URL(gateway.address).host, httpx.URL(gateway.address).port
+    _, writer = await asyncio.open_connection(host, port)
+    head = (
+        f"POST /v1/jobs HTTP/1.1\r\nHost: {host}\r\nContent-Length: 3000000\r\n"
+        f"Authorization: {caller.http.headers['Authorization']}\r\n"
+        "Content-Type: multipart/form-data; boundary=b\r\n\r\n"
+        '--b\r\nContent-Disposition: form-data; name="file"; filename="a.wav"\r\n\r\n'
+    )
+    writer.write(head.encode() + wav(seconds=60)[:900_000])
+    await writer.drain()
+    await _until(lambda: len(gateway.stored_files()) == 1)
+    writer.close()
+    await _until(lambda: gateway.stored_files() == [])
+    count = "SELECT count(*) FROM jobs WHERE account_id = $1"
+    assert await pool.fetchval(count, caller.account_id) == 0
+
+
+async def _until(holds: Any) -> None:
+    async with asyncio.timeout(10):
+        while not holds():  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
