@@ -47,6 +47,7 @@ class ProcessPlan:
     """What to run. `probe` answers whether it is ready; without one, running is ready.
 
     `orphan_signal` is what the kernel sends the process when the supervisor itself is gone.
+    `clean_up` is told the id of each process that ended, however it ended.
     """
 
     name: str
@@ -60,6 +61,7 @@ class ProcessPlan:
     stop_signal: signal.Signals = signal.SIGTERM
     stop_grace_s: float = 10.0
     orphan_signal: signal.Signals = signal.SIGKILL
+    clean_up: Callable[[int], None] | None = None
     restarts: Restarts = Restarts()
 
 
@@ -139,6 +141,8 @@ class SupervisedProcess:
         finally:
             # What outlives its leader (Triton's stubs) would hold memory, and cores.
             _kill_group(self._process.pid)
+            if self.plan.clean_up is not None:
+                self.plan.clean_up(self._process.pid)
 
     async def _spawn(self) -> Process:
         plan = self.plan

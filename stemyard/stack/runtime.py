@@ -59,7 +59,14 @@ def throw_away(parent: Path) -> Generator[RuntimeDirectory]:
     for old in parent.glob("run-*"):
         _remove_unless_locked(old)
     with locked(parent / f"run-{os.getpid()}") as runtime:
-        yield runtime
+        try:
+            yield runtime
+        except Exception:
+            raise
+        except BaseException:
+            # Interrupted is not failed: nobody will read the logs.
+            shutil.rmtree(runtime.root, ignore_errors=True)
+            raise
         shutil.rmtree(runtime.root, ignore_errors=True)
 
 

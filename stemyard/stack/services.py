@@ -102,6 +102,7 @@ def orchestrator_plan(
             "SCRATCH__ROOT": str(runtime.scratch),
             "SLOTS": str(settings.slots),
             "TRITON__WINDOW": str(settings.window),
+            "SHUTDOWN_GRACE_S": str(settings.shutdown_grace_s),
         },
     )
 

@@ -29,7 +29,9 @@ class StackSettings(BaseSettings):
     demo_account: bool = False
     durable: bool = True
     triton_threads: int | None = Field(default=None, ge=1)
-    slots: int = Field(default=1, ge=1)
+    slots: int = Field(default=2, ge=1)
     window: int = Field(default=2, ge=1)
     access_token_lifetime_s: int = Field(default=86_400, ge=60)
+    # Jobs at hand are given back when it is over, and go on where they were at the next start.
+    shutdown_grace_s: float = Field(default=1.0, ge=0)
     start_timeout_s: float = Field(default=60.0, gt=0)

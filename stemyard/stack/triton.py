@@ -14,6 +14,7 @@ from stemyard.stack.runtime import RuntimeDirectory
 from stemyard.stack.settings import ROOT, StackSettings
 
 HOST = "127.0.0.1"
+SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - POSIX shared memory, not a scratch folder
 
 _PROBE_TIMEOUT_S = 1.0
 
@@ -62,7 +63,15 @@ def plan(doors: TritonDoors, runtime: RuntimeDirectory, settings: StackSettings)
         probe=doors.is_ready,
         start_timeout_s=settings.start_timeout_s,
         stop_grace_s=15.0,
+        clean_up=remove_shared_memory,
     )
+
+
+def remove_shared_memory(server: int) -> None:
+    """What a killed server could not remove; `serving` names its regions after namespace and id."""
+    namespace = Path("/proc/self/ns/pid").stat().st_ino
+    for region in SHARED_MEMORY.glob(f"stemyard-{namespace}-{server}-*"):
+        region.unlink(missing_ok=True)
 
 
 def environment(doors: TritonDoors, serving: Path, settings: StackSettings) -> dict[str, str]:
