@@ -1,4 +1,4 @@
-"""`python -m training split | prepare | train | evaluate`."""
+"""`python -m training split | prepare | train | fit-equaliser | evaluate`."""
 
 import argparse
 import logging
@@ -8,9 +8,11 @@ from pathlib import Path
 import torch
 
 from synthesis import STEMS
-from training import bank, batches, manifest
+from training import bank, batches, manifest, results, yardsticks
 from training import model as models
+from training.candidate import TrainedModel
 from training.errors import TrainingError
+from training.results import RESULTS_FILE, evaluate_all
 from training.trainer import RunFiles, Trainer, TrainingPlan, ValidationSet, run
 
 _CACHE = Path(".cache/training")
@@ -21,7 +23,7 @@ VALIDATION_BANK = bank.BankPlan(sampled=10, synthetic=2, duration_s=14.0, valida
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run one verb; 1 when a system package or the bank is missing."""
+    """Run one verb; 1 when it fails or the model does not pass."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", stream=sys.stderr)
     options = _parser().parse_args(arguments)
     try:
@@ -46,6 +48,14 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("--minutes", type=float, default=90.0, help="active time of the whole run")
     train.add_argument("--seed", type=int, default=1)
     train.set_defaults(verb=_train)
+    evaluate = verbs.add_parser("evaluate", help="judge weights on the held-out songs")
+    evaluate.add_argument("--weights", type=Path, default=WEIGHTS)
+    evaluate.add_argument("--songs", type=int, default=manifest.HELD_OUT_SONGS)
+    evaluate.add_argument("--results", type=Path, default=RESULTS_FILE)
+    evaluate.set_defaults(verb=_evaluate)
+    fit = verbs.add_parser("fit-equaliser", help="fit the yardstick on the sampled training songs")
+    fit.add_argument("--cache", type=Path, default=_CACHE)
+    fit.set_defaults(verb=_fit_equaliser)
     return parser
 
 
@@ -76,6 +86,25 @@ def _train(options: argparse.Namespace) -> int:
     trainer = Trainer(plan, mixer, models.untrained())
     run(trainer, plan, _validation(bank.load(options.cache / "bank" / "validation")), files)
     return 0
+
+
+def _fit_equaliser(options: argparse.Namespace) -> int:
+    songs = bank.load(options.cache / "bank" / "training")
+    yardsticks.save_equaliser(yardsticks.fit_equaliser(songs.sampled_songs()))
+    return 0
+
+
+def _evaluate(options: argparse.Namespace) -> int:
+    separators: dict[str, yardsticks.Separator] = {
+        "model": TrainedModel(models.load(options.weights)),
+        **yardsticks.all_of(yardsticks.load_equaliser()),
+    }
+    evaluation = evaluate_all(separators, song_count=options.songs)
+    command = ("python", "-m", "training", *sys.argv[1:])
+    content = results.document(evaluation, weights=options.weights, command=command)
+    results.save(content, options.results)
+    sys.stdout.write(results.table(content))
+    return 0 if evaluation.passed else 1
 
 
 def _validation(songs: bank.Bank) -> ValidationSet:

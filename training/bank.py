@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from multiprocessing import get_context
@@ -14,6 +14,7 @@ import numpy.typing as npt
 import synthesis
 from synthesis import STEMS
 from synthesis.signal import SAMPLE_RATE_HZ, Signal
+from synthesis.song import mixed
 from training import songs
 from training.errors import MissingBankError
 from training.manifest import Manifest
@@ -23,6 +24,7 @@ _CHUNK = 6
 _SAMPLED_SEED = 0
 _SYNTHETIC_SEED = 500_000
 _VALIDATION_OFFSET = 250_000
+_MOST_SONGS = 100_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +56,14 @@ class Bank:
         """Float32 (2, samples) of one stem."""
         pcm = self.stems[stem][item, start : start + samples]
         return pcm.T.astype(np.float32) / np.float32(_SCALE)
+
+    def sampled_songs(self) -> Iterator[tuple[Signal, dict[str, Signal]]]:
+        """(mix, stems) of every song of sampled instruments, whole."""
+        for item in range(self.plan.sampled):
+            stems = {
+                name: self.excerpt(name, item, start=0, samples=self.plan.samples) for name in STEMS
+            }
+            yield mixed(stems), stems
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,6 +102,11 @@ def load(root: Path) -> Bank:
         raise MissingBankError(f"no bank in {root}: run `python -m training prepare`") from error
     stems = {stem: np.load(_file(root, stem), mmap_mode="r") for stem in STEMS}
     return Bank(plan=plan, stems=stems)
+
+
+def seeds_in_use() -> range:
+    """Every seed that training or validation songs may have."""
+    return range(_SAMPLED_SEED, _SYNTHETIC_SEED + _VALIDATION_OFFSET + _MOST_SONGS)
 
 
 def _file(root: Path, stem: str) -> Path:

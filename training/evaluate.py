@@ -9,7 +9,7 @@ import numpy as np
 from synthesis import STEMS
 from synthesis.signal import Signal
 from training.songs import RenderedSong
-from training.yardsticks import BestFixedGain, Equaliser, FixedShare, Separator
+from training.yardsticks import Separator
 
 # Decibels that the median SDR must lie above the equaliser's.
 REQUIRED_GAIN_DB = {"drums": 2.0, "bass": 2.0, "other": 1.0, "vocals": 2.0}
@@ -50,13 +50,3 @@ def verdict(candidate: Iterable[Scores], equaliser: Iterable[Scores]) -> Verdict
     margins_db = {name: ours[name] - theirs[name] for name in STEMS}
     passed = all(margins_db[name] >= REQUIRED_GAIN_DB[name] for name in STEMS)
     return Verdict(passed=passed, margins_db=margins_db)
-
-
-def yardsticks(equaliser: Equaliser) -> dict[str, Separator]:
-    """The separators that the checker must fail."""
-    return {
-        "equaliser": equaliser,
-        "best_fixed_gain": BestFixedGain(),
-        "quarter_of_the_mix": FixedShare(share=0.25),
-        "silence": FixedShare(share=0.0),
-    }

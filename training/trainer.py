@@ -70,9 +70,17 @@ def _one_thread_each() -> None:
 class Trainer:
     """Owns model, optimisers and averaged weights; `advance` is one step."""
 
-    def __init__(self, plan: TrainingPlan, mixer: Mixer, model: HTDemucs) -> None:
+    def __init__(
+        self,
+        plan: TrainingPlan,
+        mixer: Mixer,
+        model: HTDemucs,
+        *,
+        clock: Callable[[], float] = time.perf_counter,
+    ) -> None:
         self._plan = plan
         self._mixer = mixer
+        self._clock = clock
         self.model = model.train()
         self._parameters = list(model.parameters())
         self._optimisers = optimisers(model, lr=plan.learning_rate, weight_decay=plan.weight_decay)
@@ -87,12 +95,12 @@ class Trainer:
 
     def advance(self) -> float:
         """One step; returns its loss in dB. A pause of the process counts as 20 s at most."""
-        started = time.perf_counter()
+        started = self._clock()
         self._set_learning_rate()
         loss = self._learn()
         self._average()
         self.step += 1
-        self.active_s += min(time.perf_counter() - started, _LONGEST_STEP_S)
+        self.active_s += min(self._clock() - started, _LONGEST_STEP_S)
         return loss
 
     def _learn(self) -> float:

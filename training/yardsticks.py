@@ -5,6 +5,7 @@ A separator maps a mix (2, n) and, where it is an oracle, the true stems to esti
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
@@ -13,6 +14,7 @@ import numpy.typing as npt
 from synthesis import STEMS
 from synthesis.signal import Signal
 
+EQUALISER_FILE = Path(__file__).with_name("equaliser.npz")
 _SIZE = 4096
 _HOP = 1024
 
@@ -78,6 +80,28 @@ def fit_equaliser(songs: Iterable[tuple[Signal, Stems]]) -> Equaliser:
             cross = (_spectrum(stems[name]) * mixture.conj()).real
             shared[name] += cross.sum(axis=(0, 2))
     return Equaliser(gains={name: cross / power for name, cross in shared.items()})
+
+
+def all_of(equaliser: Equaliser) -> dict[str, Separator]:
+    """Every yardstick by name; the checker must fail each."""
+    return {
+        "equaliser": equaliser,
+        "best_fixed_gain": BestFixedGain(),
+        "quarter_of_the_mix": FixedShare(share=0.25),
+        "silence": FixedShare(share=0.0),
+    }
+
+
+def save_equaliser(equaliser: Equaliser, path: Path = EQUALISER_FILE) -> None:
+    """Write the gains as float32 arrays named after the stems."""
+    gains = {name: gain.astype(np.float32) for name, gain in equaliser.gains.items()}
+    np.savez_compressed(path, **gains)
+
+
+def load_equaliser(path: Path = EQUALISER_FILE) -> Equaliser:
+    """The committed equaliser, fitted on the training songs."""
+    with np.load(path) as file:
+        return Equaliser(gains={name: file[name].astype(np.float64) for name in STEMS})
 
 
 def _window() -> npt.NDArray[np.float64]:
