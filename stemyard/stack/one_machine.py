@@ -52,13 +52,10 @@ async def one_machine_stack(
     Raises StackError when something does not come up, and also when, later, a process cannot be
     kept running.
     """
-    try:
-        async with supervisor() as processes:
-            stack = await _start(processes, settings, runtime)
-            await stack.ready(timeout_s=settings.start_timeout_s)
-            yield stack
-    except* StackError as group:
-        raise _first(group) from None
+    async with supervisor() as processes:
+        stack = await _start(processes, settings, runtime)
+        await stack.ready(timeout_s=settings.start_timeout_s)
+        yield stack
 
 
 async def _start(
@@ -122,11 +119,3 @@ def _auth_secret(runtime: RuntimeDirectory) -> str:
         path.touch(mode=0o600)
         path.write_text(secrets.token_urlsafe(48))
     return path.read_text()
-
-
-def _first(group: BaseExceptionGroup[StackError]) -> StackError:
-    for error in group.exceptions:
-        if isinstance(error, BaseExceptionGroup):
-            return _first(error)
-        return error
-    raise AssertionError("an exception group is never empty")

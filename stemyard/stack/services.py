@@ -6,12 +6,11 @@ from dataclasses import dataclass
 
 import httpx
 
+from stemyard.stack import http_probe
 from stemyard.stack.ports import free_ports
 from stemyard.stack.process import Probe, ProcessPlan
 from stemyard.stack.runtime import RuntimeDirectory
 from stemyard.stack.settings import ROOT, StackSettings
-
-_PROBE_TIMEOUT_S = 3.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,30 +32,19 @@ class GatewayDoor:
         return f"http://{host}:{self.port}"
 
     async def is_live(self) -> bool:
-        return await self._answers("/healthz/live")
+        return await http_probe.is_well(f"{self.address}/healthz/live")
 
     async def is_ready(self) -> bool:
         """Whether database, Triton and at least one servable model are there."""
-        return await self._answers("/healthz/ready")
+        return await http_probe.is_well(f"{self.address}/healthz/ready")
 
     async def what_is_missing(self) -> str:
         """The gateway's own words."""
         try:
-            answer = await self._get("/healthz/ready")
+            answer = await http_probe.get(f"{self.address}/healthz/ready")
         except httpx.HTTPError as error:
             return f"the gateway does not answer: {error!r}"
         return answer.text
-
-    async def _answers(self, path: str) -> bool:
-        try:
-            answer = await self._get(path)
-        except httpx.HTTPError:
-            return False
-        return answer.is_success
-
-    async def _get(self, path: str) -> httpx.Response:
-        async with httpx.AsyncClient(timeout=_PROBE_TIMEOUT_S, trust_env=False) as client:
-            return await client.get(f"{self.address}{path}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

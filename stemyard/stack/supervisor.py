@@ -37,17 +37,20 @@ class Supervisor:
 
 @asynccontextmanager
 async def supervisor() -> AsyncGenerator[Supervisor]:
-    """Nothing it started outlives the block. Run it in the main thread: the kernel ties the
+    """Nothing it started outlives the block.
 
-    processes to the thread that started them. A process that cannot be kept running cancels the
-    block, and its error comes out of it in an ExceptionGroup.
+    Run it in the main thread: the kernel ties processes to the thread that started them. A process that cannot be kept running cancels the
+    block, and its ProcessFailed comes out of it; the block's own errors come out as they are.
     """
-    async with asyncio.TaskGroup() as group:
-        started = Supervisor(group)
-        try:
-            yield started
-        finally:
-            await _finished(started)
+    try:
+        async with asyncio.TaskGroup() as group:
+            started = Supervisor(group)
+            try:
+                yield started
+            finally:
+                await _finished(started)
+    except BaseExceptionGroup as errors:
+        raise _first(errors) from errors
 
 
 async def _finished(started: Supervisor) -> None:
@@ -57,3 +60,8 @@ async def _finished(started: Supervisor) -> None:
     except asyncio.CancelledError:
         started.kill()
         raise
+
+
+def _first(errors: BaseExceptionGroup[BaseException]) -> BaseException:
+    first = errors.exceptions[0]
+    return _first(first) if isinstance(first, BaseExceptionGroup) else first

@@ -5,8 +5,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-import httpx
-
+from stemyard.stack import http_probe
 from stemyard.stack.errors import EnvironmentLacks
 from stemyard.stack.ports import free_ports
 from stemyard.stack.process import ProcessPlan
@@ -15,8 +14,6 @@ from stemyard.stack.settings import ROOT, StackSettings
 
 HOST = "127.0.0.1"
 SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - POSIX shared memory, not a scratch folder
-
-_PROBE_TIMEOUT_S = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,12 +39,7 @@ class TritonDoors:
 
     async def is_ready(self) -> bool:
         """Whether the server has loaded what it could and answers."""
-        try:
-            async with httpx.AsyncClient(timeout=_PROBE_TIMEOUT_S, trust_env=False) as client:
-                answer = await client.get(f"{self.http_address}/v2/health/ready")
-        except httpx.HTTPError:
-            return False
-        return answer.is_success
+        return await http_probe.is_well(f"{self.http_address}/v2/health/ready")
 
 
 def plan(doors: TritonDoors, runtime: RuntimeDirectory, settings: StackSettings) -> ProcessPlan:
