@@ -154,7 +154,7 @@ def _join(
     null: NullTest,
 ) -> Samples:
     block = normalisation.undone(joiner.add(segment, stems))
-    if not np.isfinite(block.sum(dtype=np.float64)):
+    if not np.isfinite(block).all():
         raise Unavailable(ErrorCode.ENGINE_FAILED, "The model gave samples that are not numbers.")
     null.add(mix.window(segment.offset, block.shape[-1]), block)
     return block

@@ -117,6 +117,7 @@ class SeparationRun:
     async def _mix_down(self) -> MixFacts:
         source = self.folder / "source"
         await self.progress(0.0, stage="fetching")
+        self.workshop.scratch.require(self.claim.source_bytes)
         with self.ledger.timed("fetch_s"):
             await fetch(self.workshop.store, self.claim, source)
         await self.progress(FETCHED, stage="decoding")

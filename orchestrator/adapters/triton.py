@@ -73,8 +73,9 @@ class TritonSeparator:
                     raise Unavailable(
                         ErrorCode.ENGINE_FAILED, "The inference server failed on a segment."
                     ) from error
-                until = until or monotonic() + self._settings.outage_s
-                _log.warning("engine_away", model=model, reason=str(error))
+                if until is None:
+                    until = monotonic() + self._settings.outage_s
+                    _log.warning("engine_away", model=model, reason=str(error))
                 await self._recovered(card, until=until, cause=error)
 
     async def _infer(
