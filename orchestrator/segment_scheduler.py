@@ -53,8 +53,8 @@ class SegmentScheduler:
         try:
             await waiter.turn
         except asyncio.CancelledError:
-            if waiter in self._waiters:
-                self._waiters.remove(waiter)
+            if waiter.turn.cancelled():
+                self._forget(waiter)
             else:
                 self._leave(share)
             raise
@@ -64,9 +64,15 @@ class SegmentScheduler:
         self._under_way += Counter()
         while self._waiters and self._under_way.total() < self.window:
             chosen = self._best()
-            self._waiters.remove(chosen)
+            self._forget(chosen)
+            if chosen.turn.cancelled():
+                continue
             self._under_way[chosen.share.account_id] += 1
             chosen.turn.set_result(None)
+
+    def _forget(self, waiter: _Waiter) -> None:
+        if waiter in self._waiters:
+            self._waiters.remove(waiter)
 
     def _best(self) -> _Waiter:
         def rank(waiter: _Waiter) -> tuple[int, int]:
