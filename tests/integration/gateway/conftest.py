@@ -88,7 +88,7 @@ def settings(database_settings: DatabaseSettings, tmp_path: Path) -> GatewaySett
         storage=StorageSettings(root=tmp_path / "objects"),
         auth=AuthSettings.model_validate({"secret": SECRET}),
         http=HttpSettings(port=0),
-        limits=LimitSettings(upload_bytes=4 << 20),
+        limits=LimitSettings(upload_bytes=4 << 20, duration_s=120),
     )
 
 
