@@ -10,7 +10,9 @@ from uuid import UUID
 
 import httpx
 import pytest
+import pytest_asyncio
 from fastapi import FastAPI
+from pydantic import SecretStr
 
 from gateway.accounts.tokens import AccessTokens
 from gateway.app import create_app
@@ -27,7 +29,7 @@ from gateway.settings import (
 from stemcore.catalogue.memory import MemoryCatalogue
 from stemcore.catalogue.port import ServedModel
 from stemcore.database import job_log
-from stemcore.database.pool import DatabaseSettings
+from stemcore.database.pool import DatabaseSettings, open_pool
 from stemcore.ids import new_id
 from stemcore.jobs import JobStatus, ResultFile
 from stemcore.storage.filesystem import FilesystemStore
@@ -36,6 +38,10 @@ from tests.integration.gateway.songs import wav
 
 if TYPE_CHECKING:
     from stemcore.database.pool import Pool
+
+HERE = Path(__file__).parent
+shared = pytest_asyncio.fixture(scope="session", loop_scope="session")
+fresh = pytest_asyncio.fixture(loop_scope="session")
 
 SECRET = "a secret of at least thirty-two characters"
 MODELS = (
@@ -81,11 +87,18 @@ class Caller:
 SignUp = Callable[[], Awaitable[Caller]]
 
 
-@pytest.fixture
-def settings(database_settings: DatabaseSettings, tmp_path: Path) -> GatewaySettings:
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """One gateway serves all tests of this folder, so they share its event loop."""
+    for item in items:
+        if HERE in item.path.parents and pytest_asyncio.is_async_test(item):
+            item.add_marker(pytest.mark.asyncio(loop_scope="session"), append=False)
+
+
+@pytest.fixture(scope="session")
+def settings(postgres_dsn: str, tmp_path_factory: pytest.TempPathFactory) -> GatewaySettings:
     return GatewaySettings(
-        database=database_settings,
-        storage=StorageSettings(root=tmp_path / "objects"),
+        database=DatabaseSettings(dsn=SecretStr(postgres_dsn)),
+        storage=StorageSettings(root=tmp_path_factory.mktemp("objects")),
         auth=AuthSettings.model_validate({"secret": SECRET}),
         http=HttpSettings(port=0),
         limits=LimitSettings(upload_bytes=4 << 20, duration_s=120),
@@ -117,24 +130,30 @@ async def running_gateway(
         await serving
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def replacements() -> Replacements:
     return Replacements(catalogue=MemoryCatalogue(*MODELS))
 
 
-@pytest.fixture
+@shared
+async def pool(settings: GatewaySettings) -> AsyncGenerator["Pool"]:
+    async with open_pool(settings.database) as pool:
+        yield pool
+
+
+@shared
 async def gateway(settings: GatewaySettings, replacements: Replacements) -> AsyncGenerator[Gateway]:
     async with running_gateway(settings, instead=replacements) as gateway:
         yield gateway
 
 
-@pytest.fixture
+@fresh
 async def http(gateway: Gateway) -> AsyncGenerator[httpx.AsyncClient]:
     async with httpx.AsyncClient(base_url=gateway.address, timeout=20) as client:
         yield client
 
 
-@pytest.fixture
+@fresh
 async def sign_up(gateway: Gateway, pool: "Pool") -> AsyncGenerator[SignUp]:
     """New accounts, without the cost of hashing a password."""
     tokens = AccessTokens(gateway.settings.auth)
@@ -160,7 +179,7 @@ async def sign_up(gateway: Gateway, pool: "Pool") -> AsyncGenerator[SignUp]:
         yield sign_up
 
 
-@pytest.fixture
+@fresh
 async def caller(sign_up: SignUp) -> Caller:
     return await sign_up()
 

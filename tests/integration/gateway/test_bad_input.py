@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
@@ -149,11 +150,12 @@ async def test_a_bad_body_is_refused(
     status: int,
     code: str,
 ) -> None:
+    before = gateway.stored_files()
     answer = await caller.http.post(
         "/v1/jobs", content=body, headers={"Content-Type": content_type}
     )
     assert (answer.status_code, answer.json()["error_code"]) == (status, code)
-    await _nothing_is_left(caller, gateway, pool)
+    await _nothing_is_left(caller, gateway, pool, before=before)
 
 
 async def test_a_body_announced_as_too_large_is_refused_unread(
@@ -182,7 +184,7 @@ async def _refused(
     code: str | None,
     **fields: Any,
 ) -> dict[str, Any]:
-    began = monotonic()
+    before, began = gateway.stored_files(), monotonic()
     answer = await caller.submit(**fields)
     assert monotonic() - began < DEADLINE_S
     assert answer.headers["Content-Type"] == "application/problem+json"
@@ -190,11 +192,13 @@ async def _refused(
     if code is not None:
         assert (answer.status_code, problem["error_code"]) == (status, code), problem
     assert answer.status_code in {413, 415, 422}
-    await _nothing_is_left(caller, gateway, pool)
+    await _nothing_is_left(caller, gateway, pool, before=before)
     return problem
 
 
-async def _nothing_is_left(caller: Caller, gateway: Gateway, pool: "Pool") -> None:
-    assert gateway.stored_files() == []
+async def _nothing_is_left(
+    caller: Caller, gateway: Gateway, pool: "Pool", *, before: list[Path]
+) -> None:
+    assert gateway.stored_files() == before
     count = "SELECT count(*) FROM jobs WHERE account_id = $1"
     assert await pool.fetchval(count, caller.account_id) == 0

@@ -4,20 +4,19 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
 import httpx
 import pytest
 
 from gateway.events.repository import EventRepository
 from gateway.events.service import EventService
+from gateway.settings import GatewaySettings
 from stemcore.database.notifications import Notifications
-from stemcore.database.pool import DatabaseSettings
 from stemcore.jobs import JobStatus
-from tests.integration.gateway.conftest import Caller, Floor, Gateway
+from tests.integration.gateway.conftest import Caller, Floor
 
 if TYPE_CHECKING:
-    from uuid import UUID
-
     from stemcore.database.pool import Pool
 
 PATIENCE_S = 10
@@ -108,31 +107,43 @@ async def test_a_stream_ends_when_its_job_is_deleted(caller: Caller) -> None:
         assert [event["event"] async for event in events] in ([], ["job.cancelled"])
 
 
-async def test_a_stream_ends_when_the_gateway_stops(caller: Caller, gateway: Gateway) -> None:
+async def test_a_stream_ends_when_the_process_stops(
+    caller: Caller, pool: "Pool", settings: GatewaySettings
+) -> None:
     job = await caller.submitted()
-    async with (
-        asyncio.timeout(PATIENCE_S),
-        caller.http.stream("GET", f"/v1/jobs/{job['id']}/events") as answer,
-    ):
-        events = events_of(answer)
-        await anext(events)
-        gateway.lifetime.stop()
-        assert [event async for event in events] == []
+    stopping = asyncio.Event()
+    following = _service(pool, settings, stopping=stopping).follow(
+        caller.account_id, UUID(job["id"]), after=1
+    )
+    async with asyncio.timeout(PATIENCE_S):
+        silence = asyncio.ensure_future(anext(following, "the end"))
+        stopping.set()
+        assert await silence == "the end"
 
 
 async def test_silence_is_broken_by_signs_of_life(
-    caller: Caller, pool: "Pool", database_settings: DatabaseSettings
+    caller: Caller, pool: "Pool", settings: GatewaySettings
 ) -> None:
     job = await caller.submitted()
-    service = EventService(
-        EventRepository(pool),
-        notifications=Notifications(database_settings),
-        stopping=asyncio.Event(),
-        keepalive_s=0.05,
+    following = _service(pool, settings, keepalive_s=0.05).follow(
+        caller.account_id, UUID(job["id"]), after=1
     )
-    job_id: UUID = await pool.fetchval("SELECT id FROM jobs WHERE id = $1", job["id"])
-    following = service.follow(caller.account_id, job_id, after=1)
     async with asyncio.timeout(PATIENCE_S):
         assert await anext(following) is None
         assert await anext(following) is None
     await following.aclose()
+
+
+def _service(
+    pool: "Pool",
+    settings: GatewaySettings,
+    *,
+    stopping: asyncio.Event | None = None,
+    keepalive_s: float = 60,
+) -> EventService:
+    return EventService(
+        EventRepository(pool),
+        notifications=Notifications(settings.database),
+        stopping=stopping or asyncio.Event(),
+        keepalive_s=keepalive_s,
+    )

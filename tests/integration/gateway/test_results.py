@@ -8,14 +8,14 @@ from typing import Any
 import pytest
 
 from stemcore.jobs import JobStatus
-from tests.integration.gateway.conftest import Caller, Floor
+from tests.integration.gateway.conftest import Caller, Floor, fresh
 from tests.integration.gateway.songs import wav
 
 SONG = bytes(range(256)) * 4
 SIZE = len(SONG)
 
 
-@pytest.fixture
+@fresh
 async def stem(caller: Caller, floor: Floor) -> str:
     """The address of a stem whose bytes are SONG."""
     job = await caller.submitted(file=("Für Elise.mp3", wav()))
@@ -141,6 +141,6 @@ async def test_the_archive_has_the_length_it_says_and_holds_every_stem(
 async def test_a_result_that_is_lost_is_an_honest_error(
     caller: Caller, stem: str, floor: Floor
 ) -> None:
-    await floor.store.delete_prefix("results/")
+    await floor.store.delete_prefix(f"results/{stem.split('/')[3]}/")
     answer = await caller.http.get(stem)
     assert (answer.status_code, answer.json()["error_code"]) == (404, "not_found")
