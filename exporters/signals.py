@@ -14,7 +14,7 @@ _SEED = 20_260_101
 def trial_signals(specification: WaveformSpecification) -> Mapping[str, Audio]:
     return {
         "music": music_like(specification),
-        "click": _click(specification),
+        "clicks": clicks(specification),
         "noise": _noise(specification),
         SILENCE: np.zeros(specification.signal_shape, np.float32),
     }
@@ -40,7 +40,16 @@ def music_like(specification: WaveformSpecification) -> Audio:
     return (0.9 * mix / np.abs(mix).max()).astype(np.float32)
 
 
-def _click(specification: WaveformSpecification) -> Audio:
+def clicks(specification: WaveformSpecification) -> Audio:
+    """A full-scale sample every quarter of a second, nothing in between."""
+    track = np.zeros(specification.signal_shape, np.float32)
+    period = specification.sample_rate // 4
+    track[:, period // 2 :: period] = 1.0
+    return track
+
+
+def lone_click(specification: WaveformSpecification) -> Audio:
+    """One full-scale sample in digital silence: the hardest signal for float32."""
     click = np.zeros(specification.signal_shape, np.float32)
     click[:, specification.segment_samples // 2] = 1.0
     return click

@@ -108,8 +108,9 @@ def _read_pickle(path: Path, *, trust_pickle: bool) -> dict[str, Any]:
             return torch.load(path, "cpu", weights_only=not trust_pickle)
     except pickle.UnpicklingError as error:
         raise UnsafeCheckpoint(
-            f"{path.name} is a pickle that names more than Demucs' classes, so loading it could "
-            "run its code; if you trust its author, pass --trust-pickle"
+            f"{path.name} holds more than tensors and Demucs' classes, or is no package at all; "
+            "loading it unrestricted could run its code: pass --trust-pickle if you trust its "
+            f"author ({str(error).splitlines()[0]})"
         ) from error
     except (RuntimeError, EOFError, OSError, ValueError) as error:
         raise CheckpointError(f"{path.name} is not a Demucs package: {error}") from error
