@@ -2,21 +2,36 @@
 
 import sys
 
+from pydantic import ValidationError
+
 from gateway.app import create_app
+from gateway.composition import Replacements
 from gateway.lifetime import Lifetime
 from gateway.server import GatewayServer
 from gateway.settings import GatewaySettings
 from stemcore.telemetry.logs import configure_logs
 
 
-def main() -> int:
-    """Serve; returns the exit status."""
-    settings = GatewaySettings()  # type: ignore[call-arg]  # pydantic-settings fills it
+def serve(settings: GatewaySettings, *, instead: Replacements | None = None) -> int:
+    """Serve until stopped; returns the exit status."""
     configure_logs(service="gateway", level=settings.log_level)
     lifetime = Lifetime()
-    app = create_app(settings, lifetime=lifetime)
+    app = create_app(settings, lifetime=lifetime, instead=instead)
     GatewayServer(app, settings.http, lifetime=lifetime).run()
     return 1 if lifetime.failed else 0
+
+
+def main() -> int:
+    """Serve with the environment's settings."""
+    try:
+        settings = GatewaySettings()  # type: ignore[call-arg]  # filled from the environment
+    except ValidationError as error:
+        # Without the values: one of them is a secret.
+        for item in error.errors(include_input=False, include_url=False):
+            name = "__".join(str(part).upper() for part in item["loc"])
+            sys.stderr.write(f"STEMYARD_GATEWAY_{name}: {item['msg']}\n")
+        return 2
+    return serve(settings)
 
 
 if __name__ == "__main__":

@@ -56,6 +56,7 @@ def create_app(
         description=DESCRIPTION,
         openapi_tags=TAGS,
         generate_unique_id_function=operation_id,
+        redirect_slashes=False,
         docs_url=None,
         redoc_url=None,
         lifespan=_lifespan(settings, lifetime=lifetime, instead=instead or Replacements()),

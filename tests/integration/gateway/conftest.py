@@ -153,10 +153,18 @@ async def http(gateway: Gateway) -> AsyncGenerator[httpx.AsyncClient]:
         yield client
 
 
+@contextlib.asynccontextmanager
+async def signed_in(gateway: Gateway, account_id: UUID) -> AsyncGenerator[Caller]:
+    token = AccessTokens(gateway.settings.auth).issue(account_id).value
+    async with httpx.AsyncClient(
+        base_url=gateway.address, timeout=20, headers={"Authorization": f"Bearer {token}"}
+    ) as client:
+        yield Caller(http=client, account_id=account_id)
+
+
 @fresh
 async def sign_up(gateway: Gateway, pool: "Pool") -> AsyncGenerator[SignUp]:
     """New accounts, without the cost of hashing a password."""
-    tokens = AccessTokens(gateway.settings.auth)
     async with contextlib.AsyncExitStack() as stack:
 
         async def sign_up() -> Caller:
@@ -167,14 +175,7 @@ async def sign_up(gateway: Gateway, pool: "Pool") -> AsyncGenerator[SignUp]:
                 account_id,
                 f"{account_id}@example.com",
             )
-            token = tokens.issue(account_id).value
-            client = httpx.AsyncClient(
-                base_url=gateway.address,
-                timeout=20,
-                headers={"Authorization": f"Bearer {token}"},
-            )
-            await stack.enter_async_context(client)
-            return Caller(http=client, account_id=account_id)
+            return await stack.enter_async_context(signed_in(gateway, account_id))
 
         yield sign_up
 
