@@ -9,6 +9,7 @@ SERVICES := .envs/services
 TRITON := .envs/triton
 DEV := .envs/dev
 EXPORTERS := .envs/exporters
+TINY_MODELS := .cache/models/.made
 
 export PYTHONUNBUFFERED := 1
 # Handed over by the environment, so that a file name may hold quotes and spaces.
@@ -27,7 +28,7 @@ demo: services ## Separate a song end to end: SONG=file OUT=out MODEL=stemyard-m
 
 .PHONY: up
 up: services ## Start the stack and keep it up until Ctrl-C
-	@exec $(SERVICES)/bin/python -m stemyard up $(if $(REPOSITORY),--repository "$$REPOSITORY")
+	@exec $(SERVICES)/bin/python -m stemyard up $(if $(MODEL),--model "$$MODEL") $(if $(REPOSITORY),--repository "$$REPOSITORY")
 
 .PHONY: doctor
 doctor: ## Say what this machine lacks, and the command that installs it
@@ -39,12 +40,15 @@ doctor: ## Say what this machine lacks, and the command that installs it
 test: lint types contracts test-services test-exporters ## Lint, types, import contracts and every test
 
 .PHONY: test-services
-test-services: dev $(TRITON)/.synced ## The tests of everything that runs without torch
+test-services: dev $(TRITON)/.synced $(TINY_MODELS) ## The tests of everything that runs without torch
 	$(DEV)/bin/python -m pytest tests --ignore=tests/exporters --ignore=tests/training --ignore=tests/full
 
 .PHONY: test-exporters
-test-exporters: exporters ## The tests of the exporters and of training
+test-exporters: exporters $(TRITON)/.synced $(TINY_MODELS) ## The tests of the exporters and of training
 	$(EXPORTERS)/bin/python -m pytest $(wildcard tests/exporters tests/training)
+
+$(TINY_MODELS): $(EXPORTERS)/.synced $(wildcard exporters/*.py exporters/*/*.py) stemcore/model_card.py
+	scripts/tiny-models
 
 .PHONY: test-full
 test-full: dev exporters $(TRITON)/.synced ## What takes minutes by nature: the full-size models
