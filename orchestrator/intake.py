@@ -61,6 +61,7 @@ class Intake:
                 connection,
                 job_id,
                 to=JobStatus.QUEUED,
+                only_from=JobStatus.ACCEPTED,
                 columns={"queued_at": now, "stage": "queued"},
             )
         _log.info("job_queued" if queued else "job_not_queueable", job_id=str(job_id))

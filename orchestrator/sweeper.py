@@ -86,6 +86,7 @@ class Sweeper:
                 connection,
                 row["id"],
                 to=JobStatus.QUEUED,
+                only_from=JobStatus.RUNNING,
                 lease_token=row["lease_token"],
                 columns={**free, "stage": "queued", "progress": 0.0},
                 data={"reason": "lease_expired"},
@@ -113,6 +114,7 @@ class Sweeper:
                     connection,
                     row["id"],
                     to=JobStatus.QUEUED,
+                    only_from=JobStatus.ACCEPTED,
                     columns={"queued_at": row["now"], "stage": "queued"},
                     data={"reason": "swept"},
                 )

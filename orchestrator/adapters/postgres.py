@@ -65,6 +65,7 @@ class PostgresClaims:
                 connection,
                 claim.job_id,
                 to=JobStatus.RUNNING,
+                only_from=JobStatus.QUEUED,
                 columns={
                     "lease_token": claim.lease_token,
                     "lease_owner": self._owner,
@@ -139,6 +140,7 @@ class PostgresClaims:
                 connection,
                 claim.job_id,
                 to=JobStatus.QUEUED,
+                only_from=JobStatus.RUNNING,
                 lease_token=claim.lease_token,
                 columns={
                     "claims": claim.claims if counted else claim.claims - 1,

@@ -41,19 +41,22 @@ async def transition(
     job_id: UUID,
     *,
     to: JobStatus,
+    only_from: JobStatus | None = None,
     lease_token: int | None = None,
     columns: Mapping[str, Any] | None = None,
     data: Mapping[str, Any] | None = None,
 ) -> bool:
     """Move a job to `to` with its event, inside the caller's transaction.
 
-    With `lease_token` the change is fenced: it happens only for the present holder.
+    With `only_from` it happens only from that status, not from any that the table allows: a message
+    that comes late must not retry a failed job. With `lease_token` the change is
+    fenced: it happens only for the present holder.
     Returns False, having changed nothing, when the job is elsewhere or the token is stale.
     """
     columns = dict(columns or {})
     if not _SETTABLE.issuperset(columns):
         raise ValueError(f"not columns of a transition: {set(columns) - _SETTABLE}")
-    sources = [status.value for status in sources_of(to)]
+    sources = [s.value for s in sources_of(to) if only_from in (None, s)]
     values = [job_id, to.value, sources, lease_token, *columns.values()]
     sets = "".join(f", {name} = ${index}" for index, name in enumerate(columns, start=5))
     seq = await connection.fetchval(

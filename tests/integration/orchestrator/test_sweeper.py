@@ -1,0 +1,96 @@
+"""What the sweeper brings back."""
+
+from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+import pytest
+
+from orchestrator.adapters.postgres import PostgresClaims
+from orchestrator.sweeper import Sweeper
+from stemcore.separation_request import SEPARATION
+from stemcore.storage.filesystem import FilesystemStore
+from stemcore.storage.port import ObjectMissing
+from tests.integration.orchestrator.conftest import Jobs
+
+if TYPE_CHECKING:
+    from stemcore.database.pool import Pool
+
+SONG = b"not decoded here"
+
+
+@pytest.fixture
+def sweeper(pool: "Pool", store: FilesystemStore) -> Sweeper:
+    return Sweeper(pool, store, period_s=1.0, max_claims=3)
+
+
+async def claimed_and_abandoned(jobs: Jobs, claims: PostgresClaims, job_id: UUID) -> None:
+    assert await claims.claim((SEPARATION,)) is not None
+    await jobs.pool.execute(
+        "UPDATE jobs SET lease_expires_at = now() - interval '1 second' WHERE id = $1", job_id
+    )
+
+
+async def test_a_dead_workers_job_is_queued_again(
+    sweeper: Sweeper, claims: PostgresClaims, jobs: Jobs
+) -> None:
+    job_id = await jobs.submit(SONG)
+    await claimed_and_abandoned(jobs, claims, job_id)
+    await sweeper.sweep()
+    row = await jobs.row(job_id)
+    assert (row["status"], row["claims"], row["lease_owner"]) == ("queued", 1, None)
+    again = await claims.claim((SEPARATION,))
+    assert again is not None
+    assert (again.lease_token, again.claims) == (2, 2)
+
+
+async def test_a_live_lease_is_left_alone(
+    sweeper: Sweeper, claims: PostgresClaims, jobs: Jobs
+) -> None:
+    job_id = await jobs.submit(SONG)
+    await claims.claim((SEPARATION,))
+    await sweeper.sweep()
+    assert (await jobs.row(job_id))["status"] == "running"
+
+
+async def test_the_third_lost_lease_in_a_row_is_poison(
+    sweeper: Sweeper, claims: PostgresClaims, jobs: Jobs
+) -> None:
+    job_id = await jobs.submit(SONG)
+    for _ in range(3):
+        await claimed_and_abandoned(jobs, claims, job_id)
+        await sweeper.sweep()
+    row = await jobs.row(job_id)
+    assert row["status"] == "failed"
+    assert row["error"]["code"] == "too_many_attempts"
+    assert (await jobs.events(job_id))[-1] == "job.failed"
+
+
+async def test_a_job_nobody_dispatched_is_queued_after_a_while(
+    sweeper: Sweeper, jobs: Jobs
+) -> None:
+    job_id = await jobs.submit(SONG, queued=False)
+    await sweeper.sweep()
+    assert (await jobs.row(job_id))["status"] == "accepted"
+    await jobs.pool.execute("UPDATE jobs SET created_at = now() - interval '1 hour'")
+    await sweeper.sweep()
+    assert (await jobs.row(job_id))["status"] == "queued"
+
+
+async def test_what_a_dead_worker_stored_is_deleted_later(
+    sweeper: Sweeper, claims: PostgresClaims, jobs: Jobs, store: FilesystemStore
+) -> None:
+    async def data() -> AsyncIterator[bytes]:
+        yield b"half a result"
+
+    job_id = await jobs.submit(SONG)
+    await claimed_and_abandoned(jobs, claims, job_id)
+    key = f"results/{job_id}/1/drums.wav"
+    await store.put(key, data())
+    await sweeper.sweep()
+    assert await store.size_bytes(key) > 0
+    await jobs.pool.execute("UPDATE doomed_prefixes SET created_at = now() - interval '1 hour'")
+    await sweeper.sweep()
+    with pytest.raises(ObjectMissing):
+        await store.size_bytes(key)
+    assert await jobs.pool.fetchval("SELECT count(*) FROM doomed_prefixes") == 0
