@@ -19,7 +19,7 @@ def test_mini_is_small_enough_to_be_bundled() -> None:
 
 
 def test_residual_branches_start_open() -> None:
-    model = models.untrained(channels=4, layers=1)
+    model = models.untrained(channels=8, layers=1)
     scales = [value for name, value in model.named_parameters() if name.endswith(".scale")]
 
     assert scales
@@ -27,7 +27,7 @@ def test_residual_branches_start_open() -> None:
 
 
 def test_demucs_reads_what_is_saved(tmp_path: Path) -> None:
-    model = models.untrained(channels=4, layers=1)
+    model = models.untrained(channels=8, layers=1)
     mix = torch.randn(1, 2, 44_100)
     models.save(model, model.state_dict(), tmp_path / "model.safetensors", step="7")
 
@@ -42,7 +42,7 @@ def test_demucs_reads_what_is_saved(tmp_path: Path) -> None:
 
 
 def test_saved_segment_is_the_served_one_even_after_short_training_excerpts(tmp_path: Path) -> None:
-    model = models.untrained(channels=4, layers=1).train()
+    model = models.untrained(channels=8, layers=1).train()
     model(torch.randn(1, 2, 22_050))
     models.save(model, model.state_dict(), tmp_path / "model.safetensors")
 

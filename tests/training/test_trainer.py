@@ -39,7 +39,7 @@ def _ticks() -> Iterator[float]:
 
 def _tiny() -> HTDemucs:
     torch.manual_seed(0)
-    return models.untrained(channels=4, layers=1)
+    return models.untrained(channels=8, layers=1)
 
 
 def _validation(bank: Bank) -> ValidationSet:
@@ -127,6 +127,6 @@ def test_training_lowers_the_loss_on_one_excerpt(small_bank: Bank) -> None:
     one_place = replace(small_bank, plan=BankPlan(sampled=0, synthetic=1, duration_s=0.51))
     remix = Remix(excerpt_s=0.5, same_song=1.0, gain_db=0.0, equalise=0.0)
     trainer = Trainer(plan, Mixer(bank=one_place, remix=remix, seed=1), _tiny())
-    losses = [trainer.advance() for _ in range(12)]
+    losses = [trainer.advance() for _ in range(40)]
 
     assert losses[-1] < losses[0] - 0.5
