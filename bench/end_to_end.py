@@ -15,13 +15,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import httpx
 import numpy as np
 import soundfile
 
 from bench import record
 from stemcore.model_card import ModelCard
-from stemyard.stack.one_machine import OneMachineStack, one_machine_stack
+from stemyard.client import StemyardClient
+from stemyard.stack.one_machine import one_machine_stack
 from stemyard.stack.runtime import throw_away
 from stemyard.stack.settings import StackSettings
 from synthesis import song
@@ -34,7 +34,7 @@ SONG_S = 240.0
 SONG_SEED = 240
 FULL = "htdemucs-full"
 JOB_TIMEOUT_S = 1_200.0
-POLL_S = 0.1
+LOGIN = {"email": "bench@example.com", "password": "bench-password-1"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,35 +97,16 @@ def cut_segments(path: Path, card: ModelCard) -> Path:
     return target
 
 
-async def separate(stack: OneMachineStack, path: Path, *, model: str) -> dict[str, Any]:
-    """Submit the file over HTTP and wait; the job as the API shows it, with `seconds` of wall."""
-    async with httpx.AsyncClient(base_url=stack.gateway.address, timeout=60.0) as client:
-        await _authorise(client)
-        started = time.perf_counter()
-        with path.open("rb") as file:
-            answer = await client.post("/v1/jobs", data={"model": model}, files={"file": file})
-        answer.raise_for_status()
-        async with asyncio.timeout(JOB_TIMEOUT_S):
-            job = await _ended(client, answer.headers["location"])
-        if job["status"] != "succeeded":
-            raise SystemExit(f"the job ended as {job['status']}: {job['error']}")
-        return job | {"seconds": time.perf_counter() - started}
-
-
-async def _ended(client: httpx.AsyncClient, location: str) -> dict[str, Any]:
-    while True:
-        job: dict[str, Any] = (await client.get(location)).raise_for_status().json()
-        if job["status"] in ("succeeded", "failed", "cancelled"):
-            return job
-        await asyncio.sleep(POLL_S)
-
-
-async def _authorise(client: httpx.AsyncClient) -> None:
-    login = {"email": "bench@example.com", "password": "bench-password-1"}
-    made = await client.post("/v1/auth/register", json=login | {"full_name": "Bench"})
-    made.raise_for_status()
-    token = (await client.post("/v1/auth/token", json=login)).raise_for_status().json()
-    client.headers["Authorization"] = f"Bearer {token['access_token']}"
+async def separate(client: StemyardClient, path: Path, *, model: str) -> dict[str, Any]:
+    """Submit the file and wait; the job as the API shows it, with `seconds` of wall."""
+    started = time.perf_counter()
+    job = await client.submit(path, model=model)
+    async with asyncio.timeout(JOB_TIMEOUT_S):
+        async for state in client.follow(job):
+            job = state
+    if job.status != "succeeded":
+        raise SystemExit(f"the job ended as {job.status}: {job.error_code}")
+    return dict(job.document) | {"seconds": time.perf_counter() - started}
 
 
 async def through_the_stack(subject: Subject, path: Path, *, songs: int) -> list[dict[str, Any]]:
@@ -134,8 +115,13 @@ async def through_the_stack(subject: Subject, path: Path, *, songs: int) -> list
         repository=subject.repository, default_model=subject.name, models=(subject.name,)
     )
     with throw_away(CACHE) as runtime:
-        async with one_machine_stack(settings, runtime=runtime) as stack:
-            return [await separate(stack, path, model=subject.name) for _ in range(songs)]
+        async with (
+            one_machine_stack(settings, runtime=runtime) as stack,
+            StemyardClient(stack.gateway.address) as client,
+        ):
+            await client.register(**LOGIN, full_name="Bench")
+            await client.sign_in(**LOGIN)
+            return [await separate(client, path, model=subject.name) for _ in range(songs)]
 
 
 def raw_seconds(engine: str, model: Path, segments: Path) -> list[float]:
