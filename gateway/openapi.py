@@ -83,11 +83,21 @@ def complete(schema: dict[str, Any], *models: type[BaseModel]) -> dict[str, Any]
     schemas = schema.setdefault("components", {}).setdefault("schemas", {})
     schemas.pop("HTTPValidationError", None)
     schemas.pop("ValidationError", None)
+    for path in schema["paths"].values():
+        for operation in path.values():
+            _drop_foreign_error(operation["responses"])
     for model in models:
         own = model.model_json_schema(ref_template="#/components/schemas/{model}")
         schemas.update(own.pop("$defs", {}))
         schemas[model.__name__] = own
     return schema
+
+
+def _drop_foreign_error(responses: dict[str, Any]) -> None:
+    """FastAPI adds a 422 of its own shape to every route that has a parameter."""
+    content = responses.get("422", {}).get("content", {})
+    if "application/json" in content:
+        del responses["422"]
 
 
 def schema_reference(model: type[BaseModel]) -> dict[str, str]:

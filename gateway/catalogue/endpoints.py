@@ -29,7 +29,12 @@ async def list_models(services: TheServices) -> ModelListResponse:
 @router.get(
     "/{name}",
     summary="Show a model",
-    responses=problems(ErrorCode.MODEL_NOT_FOUND, ErrorCode.ENGINE_UNAVAILABLE, protected=False),
+    responses=problems(
+        ErrorCode.MODEL_NOT_FOUND,
+        ErrorCode.INVALID_REQUEST,
+        ErrorCode.ENGINE_UNAVAILABLE,
+        protected=False,
+    ),
 )
 async def get_model(
     services: TheServices,

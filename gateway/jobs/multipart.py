@@ -1,7 +1,8 @@
 """multipart/form-data read part by part, as it arrives: nothing is kept, in memory or on disk."""
 
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Generator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING
@@ -62,7 +63,8 @@ class MultipartReader:
         self._headers: dict[bytes, bytes] = {}
         self._name = bytearray()
         self._value = bytearray()
-        self._parser = MultipartParser(_boundary(content_type), self._callbacks())
+        with _form_errors():
+            self._parser = MultipartParser(_boundary(content_type), self._callbacks())
 
     async def parts(self) -> AsyncGenerator[Part]:
         """The parts, in the order of the body."""
@@ -101,10 +103,8 @@ class MultipartReader:
         data = await anext(self._body, None)
         if data is None:
             raise _malformed("The form breaks off before its end.")
-        try:
+        with _form_errors():
             self._parser.write(data)
-        except FormParserError as error:
-            raise _malformed("The body is not a well-formed form.") from error
 
     def _callbacks(self) -> "MultipartCallbacks":
         return {
@@ -131,6 +131,14 @@ class MultipartReader:
     def _on_headers_finished(self) -> None:
         self._seen.append(self._headers)
         self._headers = {}
+
+
+@contextmanager
+def _form_errors() -> Generator[None]:
+    try:
+        yield
+    except FormParserError as error:
+        raise _malformed("The body is not a well-formed form.") from error
 
 
 def _boundary(content_type: str) -> bytes:

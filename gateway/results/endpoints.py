@@ -33,6 +33,7 @@ _STEM_RESPONSES: dict[int | str, dict[str, Any]] = {
         ErrorCode.STEM_NOT_FOUND,
         ErrorCode.JOB_NOT_FINISHED,
         ErrorCode.RANGE_NOT_SATISFIABLE,
+        ErrorCode.INVALID_REQUEST,
         ErrorCode.STORAGE_UNAVAILABLE,
     ),
 }

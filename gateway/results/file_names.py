@@ -31,8 +31,8 @@ def archive_name(source_name: str, results: Sequence[ResultFile]) -> str:
 
 def content_disposition(name: str) -> str:
     """The header of RFC 6266: the name in UTF-8 after RFC 5987, and in ASCII for old clients."""
-    folded = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
-    plain = "".join("_" if char in '"\\%;' else char for char in folded).strip(" -.")
-    if not plain or plain.startswith("."):
-        plain = f"audio{PurePosixPath(name).suffix}"
+    path = PurePosixPath(name)
+    folded = unicodedata.normalize("NFKD", path.stem).encode("ascii", "ignore").decode()
+    stem = "".join("_" if char in '"\\%;' else char for char in folded).strip(" -.")
+    plain = f"{stem or 'audio'}{path.suffix}"
     return f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quote(name, safe='')}"

@@ -1,0 +1,46 @@
+from collections.abc import AsyncIterator
+
+import pytest
+
+from gateway.jobs.form import CHUNK_BYTES, source_name, within
+from stemcore.errors import ErrorCode, InvalidInput
+
+
+async def chunks(*sizes: int) -> AsyncIterator[bytes]:
+    for size in sizes:
+        yield b"x" * size
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        ("song.mp3", "song.mp3"),
+        ("Für Elise.flac", "Für Elise.flac"),
+        ("/etc/passwd", "passwd"),
+        ("C:\\Music\\song.wav", "song.wav"),
+        ("../../song.wav", "song.wav"),
+        ("a\x00b\r\n\u202ec.wav", "abc.wav"),
+        ("half\ud800.wav", "half.wav"),
+        ("..", "audio"),
+        ("", "audio"),
+        (None, "audio"),
+        (".wav", "wav"),
+        ("x" * 300 + ".wav", "x" * 196 + ".wav"),
+        ("a." + "b" * 300, "a." + "b" * 19),
+    ],
+)
+def test_a_source_has_a_name_fit_to_be_shown(given: str | None, kept: str) -> None:
+    assert source_name(given) == kept
+
+
+async def test_bytes_within_the_limit_pass_in_larger_chunks() -> None:
+    sizes = [len(chunk) async for chunk in within(chunks(*[100_000] * 6), max_bytes=600_000)]
+    assert sum(sizes) == 600_000
+    assert all(size >= CHUNK_BYTES for size in sizes[:-1])
+
+
+async def test_the_first_byte_too_many_is_refused() -> None:
+    with pytest.raises(InvalidInput) as caught:
+        async for _ in within(chunks(10, 10, 1), max_bytes=20):
+            pass
+    assert caught.value.code is ErrorCode.FILE_TOO_LARGE

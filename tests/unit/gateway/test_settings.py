@@ -1,0 +1,48 @@
+import pytest
+from pydantic import ValidationError
+
+from gateway.settings import GatewaySettings
+
+PREFIX = "STEMYARD_GATEWAY_"
+NEEDED = {
+    "DATABASE__DSN": "postgresql://stemyard:hidden@db/stemyard",
+    "STORAGE__ROOT": "/var/lib/stemyard",
+    "AUTH__SECRET": "hidden" * 6,
+}
+
+
+@pytest.fixture
+def environment(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    for name, value in NEEDED.items():
+        monkeypatch.setenv(PREFIX + name, value)
+    return monkeypatch
+
+
+def test_settings_come_from_the_environment(environment: pytest.MonkeyPatch) -> None:
+    environment.setenv(PREFIX + "HTTP__PORT", "9000")
+    environment.setenv(PREFIX + "HTTP__CORS_ORIGINS", '["https://app.example.com"]')
+    environment.setenv(PREFIX + "LIMITS__LIVE_JOBS", "3")
+    settings = GatewaySettings()  # type: ignore[call-arg]
+    assert settings.http.port == 9000
+    assert settings.http.cors_origins == ("https://app.example.com",)
+    assert settings.limits.live_jobs == 3
+    assert settings.limits.decode_limits().max_bytes == settings.limits.upload_bytes
+    assert settings.auth.access_token_lifetime_s == 900
+    assert not settings.demo_account
+
+
+def test_no_secret_is_shown(environment: pytest.MonkeyPatch) -> None:
+    assert "hidden" not in repr(GatewaySettings())  # type: ignore[call-arg]
+
+
+@pytest.mark.parametrize("name", NEEDED)
+def test_what_has_no_default_must_be_given(environment: pytest.MonkeyPatch, name: str) -> None:
+    environment.delenv(PREFIX + name)
+    with pytest.raises(ValidationError):
+        GatewaySettings()  # type: ignore[call-arg]
+
+
+def test_a_short_secret_is_refused(environment: pytest.MonkeyPatch) -> None:
+    environment.setenv(PREFIX + "AUTH__SECRET", "x" * 31)
+    with pytest.raises(ValidationError):
+        GatewaySettings()  # type: ignore[call-arg]
