@@ -11,6 +11,7 @@ from uuid import UUID
 
 import asyncpg
 import pytest
+import structlog
 from pydantic import SecretStr
 
 from orchestrator.adapters.encoder import FileEncoder
@@ -42,6 +43,14 @@ if TYPE_CHECKING:
 DATABASE = "orchestrator"
 LEASE_S = 2.0
 SETTLED_WITHIN_S = 20.0
+
+
+@pytest.fixture(autouse=True, scope="session")
+def plain_logs() -> Generator[None]:
+    """As the services log: structlog's own default paints every array of a traceback."""
+    structlog.configure(processors=[structlog.processors.JSONRenderer(default=str)])
+    yield
+    structlog.reset_defaults()
 
 
 @pytest.fixture(scope="session")
