@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,7 +52,7 @@ class Tape:
             self._frames += block.shape[-1]
             self._grown.notify_all()
 
-    async def blocks(self, stem: str) -> AsyncIterator[Samples]:
+    async def blocks(self, stem: str) -> AsyncGenerator[Samples]:
         """The stem from its start as blocks (frames, channels), waiting for what is to come."""
         file, position = self._tracks[stem].file, 0
         while position < self.total_frames:

@@ -1,0 +1,210 @@
+"""One contract for what separates: in this process, and through the real Triton."""
+
+import asyncio
+import os
+import signal
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from dataclasses import dataclass
+from pathlib import Path
+from uuid import UUID
+
+import numpy as np
+import pytest
+import pytest_asyncio
+from numpy.typing import NDArray
+
+from orchestrator.adapters.memory import MemorySeparator
+from orchestrator.adapters.triton import TritonSeparator
+from orchestrator.audio.segments import SegmentPlan
+from orchestrator.joining import Engine, separate_onto_tape
+from orchestrator.mix import Mix, spool
+from orchestrator.segment_scheduler import SegmentScheduler, Share
+from orchestrator.separator import StemSeparator
+from orchestrator.tape import Tape
+from stemcore.audio_decoder import decode
+from stemcore.catalogue.triton import TritonCatalogue, TritonSettings, open_triton
+from stemcore.errors import ErrorCode, Unavailable
+from stemcore.model_card import ModelCard
+from stemyard.stack import triton as stack_triton
+from stemyard.stack.process import SupervisedProcess
+from stemyard.stack.runtime import locked
+from stemyard.stack.settings import ROOT, StackSettings
+from stemyard.stack.supervisor import supervisor
+from stemyard.stack.triton import TritonDoors
+from tests.integration.orchestrator.cards import GAINS, SEGMENT_SAMPLES, gain_card
+from tests.integration.orchestrator.models import write_gain_model
+from tests.integration.stemcore.encoded import encode, tones
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+Samples = NDArray[np.float32]
+
+# Made by `make` before the tests: HTDemucs with random weights.
+TINY = ROOT / ".cache" / "models" / "tiny"
+OUTAGE_S = 40.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Server:
+    """The real Triton, and our door to it."""
+
+    process: SupervisedProcess
+    separator: TritonSeparator
+    catalogue: TritonCatalogue
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def server(tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[Server]:
+    root = tmp_path_factory.mktemp("triton")
+    repository = root / "models"
+    write_gain_model(repository)
+    (repository / "tiny").symlink_to(TINY)
+    doors = TritonDoors.choose()
+    settings = TritonSettings(address=doors.grpc_address, outage_s=OUTAGE_S)
+    with locked(root / "runtime") as runtime:
+        async with supervisor() as processes, open_triton(settings) as client:
+            process = processes.start(
+                stack_triton.plan(doors, runtime, StackSettings(repository=repository))
+            )
+            await process.ready()
+            catalogue = TritonCatalogue(client, timeout_s=2.0, fresh_s=0.0)
+            yield Server(
+                process=process,
+                separator=TritonSeparator(client, catalogue, settings),
+                catalogue=catalogue,
+            )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subject:
+    """A separator under contract and the card of its model."""
+
+    separator: StemSeparator
+    card: ModelCard
+
+
+@pytest_asyncio.fixture(loop_scope="module", params=["memory", "triton"])
+async def subject(request: pytest.FixtureRequest, server: Server) -> Subject:
+    if request.param == "memory":
+        return Subject(separator=MemorySeparator(GAINS), card=gain_card())
+    return Subject(separator=server.separator, card=await card_of(server, "gains"))
+
+
+async def card_of(server: Server, name: str) -> ModelCard:
+    (card,) = (m.card for m in await server.catalogue.models() if m.card.name == name)
+    return card
+
+
+def window(seed: int = 1) -> Samples:
+    return np.random.default_rng(seed).standard_normal((2, SEGMENT_SAMPLES), dtype=np.float32)
+
+
+async def test_stems_come_in_the_order_asked(subject: Subject) -> None:
+    mix = window()
+    stems = ("other", "drums")
+    answer = await subject.separator.separate(mix, card=subject.card, stems=stems)
+    assert answer.shape == (2, 2, SEGMENT_SAMPLES)
+    assert answer.dtype == np.float32
+    for name, samples in zip(stems, answer, strict=True):
+        assert np.array_equal(samples, mix * np.float32(GAINS[name]))
+
+
+async def test_concurrent_segments_do_not_mix(subject: Subject) -> None:
+    mixes = [window(seed) for seed in range(6)]
+    answers = await asyncio.gather(
+        *(subject.separator.separate(mix, card=subject.card, stems=("bass",)) for mix in mixes)
+    )
+    for mix, answer in zip(mixes, answers, strict=True):
+        assert np.array_equal(answer[0], mix * np.float32(GAINS["bass"]))
+
+
+async def test_the_window_is_left_as_it_was(subject: Subject) -> None:
+    mix = window()
+    await subject.separator.separate(mix, card=subject.card, stems=("bass",))
+    assert np.array_equal(mix, window())
+
+
+async def test_a_segment_waits_for_a_killed_server(server: Server) -> None:
+    card = await card_of(server, "gains")
+    pid = server.process.pid
+    assert pid is not None
+    os.kill(pid, signal.SIGKILL)
+    mix = window()
+    answer = await server.separator.separate(mix, card=card, stems=("drums",))
+    assert np.array_equal(answer[0], mix * np.float32(GAINS["drums"]))
+
+
+async def test_a_server_that_comes_back_with_another_model_is_refused(server: Server) -> None:
+    other = gain_card(digest="f" * 64)
+    pid = server.process.pid
+    assert pid is not None
+    os.kill(pid, signal.SIGKILL)
+    with pytest.raises(Unavailable, match="exchanged"):
+        await server.separator.separate(window(), card=other, stems=("drums",))
+    await server.process.ready()
+
+
+async def test_a_server_that_stays_away_is_given_up() -> None:
+    settings = TritonSettings(address="127.0.0.1:1", outage_s=0.3, metadata_timeout_s=0.2)
+    async with open_triton(settings) as client:
+        catalogue = TritonCatalogue(client, timeout_s=0.2)
+        separator = TritonSeparator(client, catalogue, settings)
+        with pytest.raises(Unavailable) as failure:
+            await separator.separate(window(), card=gain_card(), stems=("drums",))
+    assert failure.value.code is ErrorCode.ENGINE_UNAVAILABLE
+
+
+async def test_a_request_the_server_refuses_is_not_repeated(server: Server) -> None:
+    card = await card_of(server, "gains")
+    with pytest.raises(Unavailable) as failure:
+        await server.separator.separate(window()[:, :10], card=card, stems=("drums",))
+    assert failure.value.code is ErrorCode.ENGINE_FAILED
+
+
+@pytest.mark.skipif(not TINY.exists(), reason=f"{TINY} is absent: run scripts/tiny-models")
+async def test_a_real_network_gives_equal_bytes_whatever_the_window(
+    server: Server, tmp_path: Path
+) -> None:
+    card = await card_of(server, "tiny")
+    song = tones(int(2.9 * card.segment_samples))
+    source = encode(tmp_path / "song.flac", song, codec="flac")
+    results = [
+        await stems_of(server, card, source, tmp_path / str(size), window_size=size)
+        for size in (1, 2, 4)
+    ]
+    assert len(results[0]) == 4 * 8 * len(song)
+    assert results[0] == results[1] == results[2]
+
+
+async def stems_of(
+    server: Server, card: ModelCard, source: Path, folder: Path, *, window_size: int
+) -> bytes:
+    folder.mkdir()
+    path = folder / "mix"
+    facts = await decode(source, lambda pcm: spool(pcm, path, sample_rate_hz=card.sample_rate))
+    plan = SegmentPlan(
+        total_samples=facts.frames,
+        segment_samples=card.segment_samples,
+        hop_samples=card.hop_samples(),
+    )
+    engine = Engine(
+        separator=server.separator,
+        scheduler=SegmentScheduler(window=window_size),
+        card=card,
+        stems=card.stem_names,
+        share=Share(account_id=UUID(int=1)),
+    )
+
+    async def on_segment(_: int) -> None: ...
+
+    with (
+        Mix(path, facts) as mix,
+        Tape(folder, stems=card.stem_names, total_frames=facts.frames) as tape,
+    ):
+        await separate_onto_tape(mix, tape, engine=engine, plan=plan, on_segment=on_segment)
+        blocks: list[bytes] = []
+        for stem in card.stem_names:
+            async with aclosing(tape.blocks(stem)) as reader:
+                blocks += [block.tobytes() async for block in reader]
+        return b"".join(blocks)
