@@ -19,7 +19,7 @@ from stemyard.client import Job, StemyardClient
 from stemyard.display import job_display
 from stemyard.stack.one_machine import OneMachineStack, one_machine_stack
 from stemyard.stack.runtime import throw_away
-from stemyard.stack.settings import ROOT, StackSettings
+from stemyard.stack.settings import StackSettings
 from stemyard.yardstick import Audio, scores
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ async def run_demo(order: DemoOrder, *, console: Console) -> None:
     order.out.mkdir(parents=True, exist_ok=True)
     console.print("starting PostgreSQL, Triton, gateway and orchestrator")
     async with _source(order) as source:
-        with throw_away(ROOT / ".stack") as runtime:
+        with throw_away(order.stack.runtimes) as runtime:
             async with one_machine_stack(order.stack, runtime=runtime) as stack:
                 console.print(f"ready at {stack.gateway.address} after {_since(started_at)}")
                 source_path = (await source).path

@@ -2,14 +2,19 @@
 
 import asyncio
 import shlex
+from pathlib import Path
 
+import soundfile
 from rich.console import Console
 
 from stemyard.client import StemyardClient
 from stemyard.stack.one_machine import OneMachineStack, one_machine_stack
-from stemyard.stack.runtime import locked
-from stemyard.stack.settings import ROOT, StackSettings
+from stemyard.stack.runtime import RuntimeDirectory, locked
+from stemyard.stack.settings import StackSettings
+from synthesis import song
 
+EXAMPLE_SEED = 7
+EXAMPLE_SECONDS = 20.0
 DEMO_EMAIL = "test@example.com"
 DEMO_PASSWORD = "password123"  # noqa: S105 - published, and only in a stack on loopback
 
@@ -17,13 +22,22 @@ DEMO_PASSWORD = "password123"  # noqa: S105 - published, and only in a stack on 
 async def stay_up(settings: StackSettings, *, console: Console) -> None:
     """Returns only by being cancelled; raises StackError when a process cannot be kept running."""
     console.print("starting PostgreSQL, Triton, gateway and orchestrator")
-    with locked(ROOT / ".stack" / "up") as runtime:
+    with locked(settings.runtimes / "up") as runtime:
         async with one_machine_stack(settings, runtime=runtime) as stack:
-            await _tell(stack, console=console)
+            await _tell(stack, example=await _example(runtime), console=console)
             await asyncio.Event().wait()
 
 
-async def _tell(stack: OneMachineStack, *, console: Console) -> None:
+async def _example(runtime: RuntimeDirectory) -> Path:
+    """A song of our own, so that the printed line works as it stands."""
+    path = runtime.root / "example.wav"
+    if not path.exists():
+        made = await asyncio.to_thread(song, seed=EXAMPLE_SEED, duration_s=EXAMPLE_SECONDS)
+        soundfile.write(path, made.mix.T, made.sample_rate_hz, subtype="PCM_16")
+    return path
+
+
+async def _tell(stack: OneMachineStack, *, example: Path, console: Console) -> None:
     async with StemyardClient(stack.gateway.address) as client:
         token = await client.sign_in(email=DEMO_EMAIL, password=DEMO_PASSWORD)
     address = stack.gateway.address
@@ -34,8 +48,11 @@ async def _tell(stack: OneMachineStack, *, console: Console) -> None:
         f"token    {token}",
         f"         (of {DEMO_EMAIL}, password {DEMO_PASSWORD})",
         "",
-        "Separate a song (any audio file):",
-        f"  {_curl(address, token, 'song.mp3')}",
+        "Separate a song (any audio file will do):",
+        f"  {_curl(token, '-F', f'file=@{example}', f'{address}/v1/jobs')}",
+        "See how it fares, and take the stems of the job whose id it shows:",
+        f"  {_curl(token, f'{address}/v1/jobs')}",
+        f"  {_curl(token, '-o', 'stems.zip', f'{address}/v1/jobs/JOB_ID/archive')}",
         "",
         "Ctrl-C stops everything.",
     )
@@ -44,6 +61,5 @@ async def _tell(stack: OneMachineStack, *, console: Console) -> None:
         console.print(line, soft_wrap=True, markup=False, highlight=False)
 
 
-def _curl(address: str, token: str, song: str) -> str:
-    words = ["curl", "-H", f"Authorization: Bearer {token}", "-F", f"file=@{song}"]
-    return shlex.join([*words, f"{address}/v1/jobs"])
+def _curl(token: str, *words: str) -> str:
+    return shlex.join(["curl", "-H", f"Authorization: Bearer {token}", *words])

@@ -16,15 +16,17 @@ from stemyard.client.job import Job, StemFile
 
 _TIMEOUTS = httpx.Timeout(connect=5.0, read=60.0, write=60.0, pool=5.0)
 _ASKED_EVERY_S = 0.25
-# A gateway that is started again is away for a second or two.
+# A server that is started again is away for a second or two.
 _PATIENCE = 40
 
 
 class StemyardClient:
     """`async with StemyardClient(address) as client`; sign in before asking for jobs."""
 
-    def __init__(self, address: str) -> None:
-        self._http = httpx.AsyncClient(base_url=address, timeout=_TIMEOUTS, trust_env=False)
+    def __init__(self, address: str, *, transport: httpx.AsyncBaseTransport | None = None) -> None:
+        self._http = httpx.AsyncClient(
+            base_url=address, timeout=_TIMEOUTS, trust_env=False, transport=transport
+        )
 
     async def __aenter__(self) -> Self:
         return self
@@ -67,14 +69,14 @@ class StemyardClient:
         return Job.of(await self._json("GET", f"/v1/jobs/{job_id}"))
 
     async def follow(self, job: Job) -> AsyncIterator[Job]:
-        """The job as it is now, again and again until it is over; bears a gateway's restart."""
+        """The job as it is now, again and again until it is over; bears a server's restart."""
         failures = 0
         while True:
             try:
                 job = await self.job(job.id)
-            except ApiUnreachable:
+            except (ApiUnreachable, ApiProblem) as error:
                 failures += 1
-                if failures > _PATIENCE:
+                if failures > _PATIENCE or not _is_passing(error):
                     raise
             else:
                 failures = 0
@@ -118,3 +120,9 @@ class StemyardClient:
                 yield answer
         except httpx.HTTPError as error:
             raise ApiUnreachable(f"GET {path}: {error!r}") from error
+
+
+def _is_passing(error: ApiUnreachable | ApiProblem) -> bool:
+    return (
+        isinstance(error, ApiUnreachable) or error.status == httpx.codes.SERVICE_UNAVAILABLE.value
+    )

@@ -47,9 +47,7 @@ def locked(root: Path) -> Generator[RuntimeDirectory]:
         folder.mkdir(parents=True, exist_ok=True)
     with _lock_file(root).open("w") as lock:
         if not _locks(lock):
-            raise RuntimeInUse(
-                f"a stack runs from {root} already. Stop it, or choose another directory."
-            )
+            raise RuntimeInUse(f"a stack runs from {root} already: stop it first.")
         yield runtime
 
 

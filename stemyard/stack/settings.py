@@ -10,7 +10,7 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 
 
 class StackSettings(BaseSettings):
-    """A port that is None is chosen among the free ones.
+    """`runtimes` holds one directory per stack. A port that is None is chosen among the free.
 
     A stack that is not `durable` trades the safety of its database against a power cut for speed.
     """
@@ -19,6 +19,7 @@ class StackSettings(BaseSettings):
         env_prefix="STEMYARD_STACK_", env_nested_delimiter="__", frozen=True
     )
 
+    runtimes: Path = ROOT / ".stack"
     repository: Path = ROOT / "model_repository"
     default_model: str = "stemyard-mini"
     models: tuple[str, ...] | None = None

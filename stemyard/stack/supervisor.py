@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from typing import cast
 
 from stemyard.stack.process import ProcessPlan, SupervisedProcess
 
@@ -39,8 +40,9 @@ class Supervisor:
 async def supervisor() -> AsyncGenerator[Supervisor]:
     """Nothing it started outlives the block.
 
-    Run it in the main thread: the kernel ties processes to the thread that started them. A process that cannot be kept running cancels the
-    block, and its ProcessFailed comes out of it; the block's own errors come out as they are.
+    Run it in the main thread: the kernel ties processes to the thread that started them. A process
+    that cannot be kept running cancels the block, and its ProcessFailed comes out of it; the
+    block's own errors come out as they are.
     """
     try:
         async with asyncio.TaskGroup() as group:
@@ -62,6 +64,7 @@ async def _finished(started: Supervisor) -> None:
         raise
 
 
-def _first(errors: BaseExceptionGroup[BaseException]) -> BaseException:
-    first = errors.exceptions[0]
-    return _first(first) if isinstance(first, BaseExceptionGroup) else first
+def _first(error: BaseException) -> BaseException:
+    while isinstance(error, BaseExceptionGroup):
+        error = cast("BaseExceptionGroup[BaseException]", error).exceptions[0]
+    return error

@@ -43,9 +43,15 @@ class TritonDoors:
 
 
 def plan(doors: TritonDoors, runtime: RuntimeDirectory, settings: StackSettings) -> ProcessPlan:
-    """Raises EnvironmentLacks when Triton's environment was not installed."""
+    """Raises EnvironmentLacks when Triton's environment or the default model is not there."""
     if not settings.triton_python.exists():
         raise EnvironmentLacks(f"{settings.triton_python} is missing: make services")
+    models = sorted(config.parent.name for config in settings.repository.glob("*/config.pbtxt"))
+    if settings.default_model not in models:
+        there = ", ".join(models) or "none"
+        raise EnvironmentLacks(
+            f"no model {settings.default_model!r} in {settings.repository}; there: {there}"
+        )
     return ProcessPlan(
         name="triton",
         command=(str(settings.triton_python), "-m", "serving"),

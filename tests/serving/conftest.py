@@ -54,7 +54,7 @@ async def running_server(
     root: Path, repository: Path, **changes: Any
 ) -> AsyncGenerator[RunningServer]:
     """Ready when the block begins."""
-    settings = StackSettings(repository=repository, **changes)
+    settings = StackSettings(repository=repository, default_model="gains", **changes)
     doors = TritonDoors.choose()
     with locked(root) as runtime:
         async with supervisor() as processes:

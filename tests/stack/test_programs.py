@@ -1,0 +1,168 @@
+"""`make demo` and `make up` as programs: what they print, leave, and take away."""
+
+import asyncio
+import json
+import os
+import signal
+import sys
+from asyncio.subprocess import PIPE, STDOUT, Process
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import psutil
+import pytest
+import soundfile
+
+from stemyard.stack.settings import ROOT
+from synthesis import song
+from tests.stack.conftest import TINY_REPOSITORY
+
+END_LIMIT_S = 90.0
+TINY = ("--model", "tiny", "--repository", str(TINY_REPOSITORY))
+STEMS = ("drums", "bass", "other", "vocals")
+
+
+@pytest.fixture
+def short_song(tmp_path: Path) -> Path:
+    """Mono at 48 kHz, and a name a shell would stumble over."""
+    made = song(seed=3, duration_s=9.0)
+    path = tmp_path / "a song's name.flac"
+    soundfile.write(path, made.mix[0], 48_000, subtype="PCM_24")
+    return path
+
+
+@asynccontextmanager
+async def program(runtimes: Path, *arguments: str) -> AsyncGenerator[Process]:
+    """`python -m stemyard ...`, killed at the end unless it has ended."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "stemyard",
+        *arguments,
+        cwd=ROOT,
+        env=os.environ | {"STEMYARD_STACK_RUNTIMES": str(runtimes)},
+        stdout=PIPE,
+        stderr=STDOUT,
+        limit=1 << 20,
+    )
+    try:
+        yield process
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+
+
+async def whole_output(process: Process) -> str:
+    output, _ = await asyncio.wait_for(process.communicate(), END_LIMIT_S)
+    return output.decode()
+
+
+async def output_until(process: Process, words: str) -> str:
+    """Everything printed up to the line with those words."""
+    assert process.stdout is not None
+    seen = ""
+    async with asyncio.timeout(END_LIMIT_S):
+        while words not in seen:
+            line = (await process.stdout.readline()).decode()
+            assert line, f"ended without {words!r}:\n{seen}"
+            seen += line
+    return seen
+
+
+def processes_below(folder: Path) -> list[str]:
+    """What still runs with something of `folder` on its command line."""
+    found: list[str] = []
+    for process in psutil.process_iter(["cmdline"]):
+        line = " ".join(process.info["cmdline"] or ())
+        if str(folder) in line:
+            found.append(line)
+    return found
+
+
+async def test_demo_leaves_the_stems_of_a_given_song_and_nothing_else(
+    runtimes: Path, short_song: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    arguments = ("demo", "--song", str(short_song), "--out", str(out), *TINY)
+    async with program(runtimes, *arguments) as process:
+        output = await whole_output(process)
+    assert process.returncode == 0, output
+    assert {path.name for path in out.iterdir()} == {
+        "result.json",
+        *(f"{stem}.wav" for stem in STEMS),
+    }
+    for stem in STEMS:
+        found = soundfile.info(out / f"{stem}.wav")
+        assert (found.frames, found.samplerate) == (round(9.0 * 44_100), 48_000)
+        assert found.subtype == "PCM_24"
+        assert str(out / f"{stem}.wav") in output.replace("\n", "")
+    assert json.loads((out / "result.json").read_text())["status"] == "succeeded"
+    assert list(runtimes.glob("run-*")) == []
+    assert processes_below(runtimes / "run-") == []
+
+
+async def test_demo_tells_why_a_file_was_turned_down(runtimes: Path, tmp_path: Path) -> None:
+    text = tmp_path / "song.mp3"
+    text.write_text("these are words\n" * 100)
+    arguments = ("demo", "--song", str(text), "--out", str(tmp_path / "out"), *TINY)
+    async with program(runtimes, *arguments) as process:
+        output = await whole_output(process)
+    assert process.returncode == 1
+    assert "unsupported_format: " in output
+    assert "Traceback" not in output
+    assert processes_below(runtimes / "run-") == []
+
+
+async def test_demo_of_an_absent_file_starts_nothing(runtimes: Path) -> None:
+    async with program(runtimes, "demo", "--song", "/nowhere/song.mp3") as process:
+        output = await whole_output(process)
+    assert process.returncode == 2
+    assert output == "/nowhere/song.mp3: no such file\n"
+
+
+async def test_demo_of_an_absent_model_says_what_is_missing(
+    runtimes: Path, short_song: Path, tmp_path: Path
+) -> None:
+    empty = tmp_path / "models"
+    empty.mkdir()
+    arguments = ("demo", "--song", str(short_song), "--repository", str(empty))
+    async with program(runtimes, *arguments, "--out", str(tmp_path / "out")) as process:
+        output = await whole_output(process)
+    assert process.returncode == 1
+    assert str(empty) in output
+    assert "Traceback" not in output
+
+
+@pytest.mark.parametrize("told", [signal.SIGINT, signal.SIGTERM])
+async def test_an_interrupted_demo_stops_everything(
+    runtimes: Path, tmp_path: Path, told: signal.Signals
+) -> None:
+    arguments = ("demo", "--out", str(tmp_path / "out"), *TINY)
+    async with program(runtimes, *arguments) as process:
+        await output_until(process, "separating")
+        process.send_signal(told)
+        output = await whole_output(process)
+    assert process.returncode == 130
+    assert output.endswith("stopped\n")
+    assert "Traceback" not in output
+    assert processes_below(runtimes / "run-") == []
+    assert list(runtimes.glob("run-*")) == []
+
+
+async def test_the_line_that_up_prints_works_when_it_is_pasted(
+    runtimes: Path, tmp_path: Path
+) -> None:
+    async with program(runtimes, "up", *TINY) as process:
+        output = await output_until(process, "Ctrl-C")
+        curl = next(line for line in output.splitlines() if "file=@" in line)
+        pasted = await asyncio.create_subprocess_shell(
+            f"{curl.strip()} --silent --show-error --fail", cwd=tmp_path, stdout=PIPE
+        )
+        answer, _ = await asyncio.wait_for(pasted.communicate(), END_LIMIT_S)
+        assert pasted.returncode == 0
+        assert json.loads(answer)["status"] == "accepted"
+        process.send_signal(signal.SIGINT)
+        await whole_output(process)
+    assert processes_below(runtimes / "up") == []

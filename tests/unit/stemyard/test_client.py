@@ -1,0 +1,120 @@
+"""The client against a server of a few lines, for answers the real one gives seldom."""
+
+import hashlib
+import json
+from collections.abc import AsyncGenerator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from stemyard.client import (
+    ApiProblem,
+    ApiUnreachable,
+    DownloadDiffers,
+    Job,
+    StemFile,
+    StemyardClient,
+)
+
+CONTENT = b"not really a wav" * 1000
+
+
+def document(status: str, **changes: object) -> dict[str, object]:
+    return {"id": "j1", "status": status, "stage": status, "progress": 0.5, "results": []} | changes
+
+
+class Script(httpx.AsyncBaseTransport):
+    """Gives its answers in turn; an exception among them is raised."""
+
+    def __init__(self) -> None:
+        self.answers: list[httpx.Response | Exception] = []
+        self.asked: list[httpx.Request] = []
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        await request.aread()
+        self.asked.append(request)
+        answer = self.answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+
+@pytest.fixture
+def script() -> Script:
+    return Script()
+
+
+@pytest.fixture
+async def client(script: Script) -> AsyncGenerator[StemyardClient]:
+    async with StemyardClient("http://stemyard", transport=script) as client:
+        yield client
+
+
+async def states(client: StemyardClient) -> list[str]:
+    job = Job.of(document("accepted"))
+    return [state.status async for state in client.follow(job)]
+
+
+async def test_following_ends_with_the_job(client: StemyardClient, script: Script) -> None:
+    answers = [httpx.Response(200, json=document(s)) for s in ("queued", "running", "failed")]
+    script.answers = [*answers]
+    assert await states(client) == ["queued", "running", "failed"]
+
+
+async def test_following_bears_a_restart(client: StemyardClient, script: Script) -> None:
+    problem = {"error_code": "service_unavailable", "message": "away"}
+    script.answers = [
+        httpx.ConnectError("refused"),
+        httpx.Response(503, json=problem),
+        httpx.Response(200, json=document("succeeded")),
+    ]
+    assert await states(client) == ["succeeded"]
+
+
+async def test_following_does_not_bear_a_lost_job(client: StemyardClient, script: Script) -> None:
+    problem = {"error_code": "job_not_found", "message": "There is no such job."}
+    script.answers = [httpx.Response(404, json=problem)]
+    with pytest.raises(ApiProblem) as refused:
+        await states(client)
+    assert (refused.value.status, refused.value.error_code) == (404, "job_not_found")
+
+
+async def test_an_answer_that_is_no_problem_document_still_makes_sense(
+    client: StemyardClient, script: Script
+) -> None:
+    script.answers = [httpx.Response(502, text="<html>Bad Gateway</html>")]
+    with pytest.raises(ApiProblem, match="502 Bad Gateway"):
+        await client.job("j1")
+
+
+async def test_no_answer_is_unreachable(client: StemyardClient, script: Script) -> None:
+    script.answers = [httpx.ConnectError("refused")]
+    with pytest.raises(ApiUnreachable, match="refused"):
+        await client.job("j1")
+
+
+async def test_a_song_travels_with_model_and_output(
+    client: StemyardClient, script: Script, tmp_path: Path
+) -> None:
+    song = tmp_path / "song.wav"
+    song.write_bytes(CONTENT)
+    script.answers = [httpx.Response(202, json=document("accepted"))]
+    await client.submit(song, model="tiny", output={"bit_depth": 24})
+    body = script.asked[0].content
+    assert CONTENT in body
+    assert b'name="model"\r\n\r\ntiny' in body
+    assert json.dumps({"bit_depth": 24}).encode() in body
+
+
+async def test_a_download_is_whole_or_not_there(
+    client: StemyardClient, script: Script, tmp_path: Path
+) -> None:
+    digest = hashlib.sha256(CONTENT).hexdigest()
+    stem = StemFile(stem="bass", filename="bass.wav", size_bytes=len(CONTENT), sha256=digest)
+    script.answers = [httpx.Response(200, content=CONTENT), httpx.Response(200, content=b"?")]
+    await client.download(Job.of(document("succeeded")), stem, target=tmp_path / "bass.wav")
+    assert (tmp_path / "bass.wav").read_bytes() == CONTENT
+    with pytest.raises(DownloadDiffers):
+        await client.download(Job.of(document("succeeded")), stem, target=tmp_path / "other.wav")
+    assert {path.name for path in tmp_path.iterdir()} == {"bass.wav"}
