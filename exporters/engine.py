@@ -23,11 +23,12 @@ class TensorDeclaration:
 
 
 class OnnxEngine:
-    """A session on the CPU. `threads` 0 means all cores."""
+    """A session on the CPU. `threads` 0 means all cores; idle ones sleep, others may need them."""
 
     def __init__(self, path: Path, *, threads: int = 0) -> None:
         options = ort.SessionOptions()
         options.intra_op_num_threads = threads
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         self._session = ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
 
     @property
