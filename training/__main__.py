@@ -1,4 +1,4 @@
-"""`python -m training split | prepare | train | fit-equaliser | evaluate`."""
+"""`python -m training split | prepare | train | publish | fit-equaliser | evaluate`."""
 
 import argparse
 import logging
@@ -56,6 +56,10 @@ def _parser() -> argparse.ArgumentParser:
     fit = verbs.add_parser("fit-equaliser", help="fit the yardstick on the sampled training songs")
     fit.add_argument("--cache", type=Path, default=_CACHE)
     fit.set_defaults(verb=_fit_equaliser)
+    publish = verbs.add_parser("publish", help="make a run's averaged weights the bundled ones")
+    publish.add_argument("--cache", type=Path, default=_CACHE)
+    publish.add_argument("--run", default="mini")
+    publish.set_defaults(verb=_publish)
     return parser
 
 
@@ -105,6 +109,12 @@ def _evaluate(options: argparse.Namespace) -> int:
     results.save(content, options.results)
     sys.stdout.write(results.table(content))
     return 0 if evaluation.passed else 1
+
+
+def _publish(options: argparse.Namespace) -> int:
+    WEIGHTS.parent.mkdir(parents=True, exist_ok=True)
+    WEIGHTS.write_bytes((options.cache / f"{options.run}.safetensors").read_bytes())
+    return 0
 
 
 def _validation(songs: bank.Bank) -> ValidationSet:

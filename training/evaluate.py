@@ -7,7 +7,7 @@ from statistics import median
 import numpy as np
 
 from synthesis import STEMS
-from synthesis.signal import Signal
+from synthesis.signal import Signal, level
 from training.songs import RenderedSong
 from training.yardsticks import Separator
 
@@ -36,6 +36,12 @@ def score(separator: Separator, song: RenderedSong) -> dict[str, float]:
     """SDR of each stem of one song."""
     estimates = separator.separate(song.mix, truth=song.stems)
     return {name: sdr_db(song.stems[name], estimates[name]) for name in STEMS}
+
+
+def level_spread_db(song: RenderedSong) -> float:
+    """How far the quietest stem lies below the loudest."""
+    levels = [level(stem) for stem in song.stems.values()]
+    return 20 * float(np.log10(max(levels) / max(min(levels), 1e-9)))
 
 
 def medians(scores: Iterable[Scores]) -> dict[str, float]:

@@ -3,7 +3,7 @@
 import json
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from demucs.hf import load_safetensors_model
@@ -34,10 +34,10 @@ def untrained(*, channels: int = 16, layers: int = 2) -> HTDemucs:
         t_heads=4,
         t_hidden_scale=2.0,
         samplerate=SAMPLE_RATE_HZ,
-        segment=SEGMENT_S,
+        segment=cast(int, SEGMENT_S),  # any number of seconds, whatever Demucs' default suggests
     )
     with torch.no_grad():
-        for name, parameter in model.crosstransformer.named_parameters():
+        for name, parameter in model.named_parameters():
             if name.endswith(("gamma_1.scale", "gamma_2.scale")):
                 parameter.fill_(_OPEN_SCALE)
     return model
@@ -48,12 +48,18 @@ def parameters(model: torch.nn.Module) -> int:
     return sum(parameter.numel() for parameter in model.parameters())
 
 
+def configuration(model: HTDemucs) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """The arguments that the model was made with, by Demucs' own record of them."""
+    recorded: Any = vars(model)["_init_args_kwargs"]
+    return recorded
+
+
 def save(model: HTDemucs, state: dict[str, torch.Tensor], path: Path, **facts: str) -> None:
     """Write `state` as Demucs' own safetensors: class and arguments as JSON in the metadata.
 
     The file appears whole or not at all. `facts` join the metadata.
     """
-    arguments, keywords = model._init_args_kwargs
+    arguments, keywords = configuration(model)
     metadata = {
         "klass": f"{HTDemucs.__module__}.{HTDemucs.__qualname__}",
         "args": json.dumps(_encodable(arguments)),

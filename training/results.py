@@ -11,7 +11,15 @@ from pathlib import Path
 from typing import Any
 
 from training import heldout
-from training.evaluate import REQUIRED_GAIN_DB, Scores, Verdict, medians, score, verdict
+from training.evaluate import (
+    REQUIRED_GAIN_DB,
+    Scores,
+    Verdict,
+    level_spread_db,
+    medians,
+    score,
+    verdict,
+)
 from training.yardsticks import Separator
 
 _log = logging.getLogger(__name__)
@@ -22,9 +30,13 @@ _EQUALISER = "equaliser"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evaluation:
-    """SDR in dB per stem of every separator ("model" and the yardsticks) on every song."""
+    """SDR in dB per stem of every separator ("model" and the yardsticks) on every song.
+
+    `spreads_db` says how far the quietest stem of each song lies below the loudest.
+    """
 
     scores: Mapping[str, Sequence[Scores]]
+    spreads_db: Sequence[float]
 
     def verdict_on(self, name: str) -> Verdict:
         """The checker's verdict on one of the separators."""
@@ -51,6 +63,7 @@ def document(evaluation: Evaluation, *, weights: Path, command: Sequence[str]) -
         "commit": _commit(),
         "command": " ".join(command),
         "machine": _machine(),
+        "level_spreads_db": [round(spread, 2) for spread in evaluation.spreads_db],
         "per_song_db": {
             name: [_rounded(song) for song in scores] for name, scores in evaluation.scores.items()
         },
@@ -60,12 +73,14 @@ def document(evaluation: Evaluation, *, weights: Path, command: Sequence[str]) -
 def evaluate_all(separators: Mapping[str, Separator], *, song_count: int) -> Evaluation:
     """Every separator on the first `song_count` held-out songs."""
     scores: dict[str, list[Scores]] = {name: [] for name in separators}
+    spreads_db: list[float] = []
     for index in range(song_count):
         song = heldout.song(index)
+        spreads_db.append(level_spread_db(song))
         for name, separator in separators.items():
             scores[name].append(score(separator, song))
         _log.info("song %d: %s", index, _rounded(scores[_MODEL][-1]))
-    return Evaluation(scores=scores)
+    return Evaluation(scores=scores, spreads_db=spreads_db)
 
 
 def table(content: Mapping[str, Any]) -> str:

@@ -81,7 +81,7 @@ def _spoken(text: str, voice: Voice, *, pitch: int, tract: float) -> _Word | Non
         timeout_s=20,
     )
     samples, rate_hz = soundfile.read(io.BytesIO(_sized(speech)), dtype="float32")
-    trimmed = _trimmed(samples)
+    trimmed = _trimmed(samples.astype(np.float32))
     if len(trimmed) < rate_hz // 10:
         return None
     resampled = soxr.resample(trimmed, rate_hz, SAMPLE_RATE_HZ / tract)

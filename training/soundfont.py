@@ -16,7 +16,7 @@ DRUM_CHANNEL = 9
 _TICKS_PER_S = 1_000
 _PAUSE_S = 1.0
 _LOUD = 112
-_BANK, _VOLUME, _PAN, _REVERB, _CHORUS, _ALL_OFF = 0, 7, 10, 91, 93, 120
+_VOLUME, _PAN, _REVERB, _CHORUS, _ALL_SOUND_OFF = 7, 10, 91, 93, 120
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,7 +49,7 @@ def render(takes: list[Take]) -> list[Signal]:
         _fluidsynth(font, score, audio)
         samples, _ = soundfile.read(audio, dtype="float32", always_2d=True)
     return [
-        _cut(samples, start_s=start_s, duration_s=take.duration_s)
+        _cut(samples.astype(np.float32), start_s=start_s, duration_s=take.duration_s)
         for start_s, take in zip(starts_s, takes, strict=True)
     ]
 
@@ -83,7 +83,9 @@ def _write(takes: list[Take], path: Path) -> list[float]:
         for track in take.tracks:
             timeline += _messages(track, clock_s)
         clock_s += take.duration_s + _PAUSE_S
-        timeline += [(clock_s - 0.1, 2, _control(channel, _ALL_OFF, 0)) for channel in range(16)]
+        timeline += [
+            (clock_s - 0.1, 2, _control(channel, _ALL_SOUND_OFF, 0)) for channel in range(16)
+        ]
     _save(timeline, path)
     return starts_s
 
@@ -99,14 +101,25 @@ def _messages(track: Track, start_s: float) -> list[tuple[float, int, mido.Messa
     ]
     timeline = [(start_s, 0, message) for message in set_up]
     for note in track.notes:
-        key = {"channel": channel, "note": note.pitch}
         velocity = max(1, round(_LOUD * note.velocity))
         struck_s = start_s + note.start_s
         timeline += [
-            (struck_s, 3, mido.Message("note_on", velocity=velocity, **key)),
-            (struck_s + note.duration_s, 1, mido.Message("note_off", **key)),
+            (
+                struck_s,
+                3,
+                mido.Message("note_on", channel=channel, note=note.pitch, velocity=velocity),
+            ),
+            (
+                struck_s + note.duration_s,
+                1,
+                mido.Message("note_off", channel=channel, note=note.pitch),
+            ),
         ]
     return timeline
+
+
+def _note(kind: str, channel: int, note: Note, *, velocity: int) -> mido.Message:
+    return mido.Message(kind, channel=channel, note=note.pitch, velocity=velocity)
 
 
 def _control(channel: int, control: int, value: int) -> mido.Message:

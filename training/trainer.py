@@ -169,7 +169,8 @@ def validate(
     model: HTDemucs, state: dict[str, torch.Tensor], validation: ValidationSet
 ) -> dict[str, float]:
     """Median SDR per stem of `state`, in the evaluation mode that serving uses."""
-    twin = HTDemucs(*model._init_args_kwargs[0], **model._init_args_kwargs[1])
+    arguments, keywords = models.configuration(model)
+    twin = HTDemucs(*arguments, **keywords)
     twin.load_state_dict(state)
     twin.eval()
     with torch.no_grad():
