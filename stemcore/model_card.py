@@ -63,10 +63,6 @@ class ParityFigure:
         raise CardError(f"parity figure {self.step}/{self.signal} has no figure or no limit")
 
 
-def _no_figures() -> dict[str, dict[str, float]]:
-    return {}
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SdrEvidence:
     """SDR in dB: 10 log10 of |s|^2 over |s - e|^2, whole song, median over the songs of a set."""
