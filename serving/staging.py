@@ -9,7 +9,6 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from google.protobuf import text_format
-from tritonclient.grpc import model_config_pb2
 
 from serving.inspection import VerifiedModel
 from serving.settings import ModelTuning
@@ -79,9 +78,4 @@ def _add_warm_up(config: Any) -> None:
         warm = sample.inputs[tensor.name]
         warm.data_type = tensor.data_type
         warm.dims.extend(tensor.dims)
-        warm.random_data = tensor.data_type in _floating_types()
-
-
-def _floating_types() -> frozenset[int]:
-    types: Any = model_config_pb2
-    return frozenset({types.TYPE_FP16, types.TYPE_FP32})
+        warm.zero_data = True

@@ -13,12 +13,16 @@ SAMPLES = 64
 GAINS = {"drums": 0.5, "bass": 0.25}
 
 
-def write_model(repository: Path, name: str, *, max_batch_size: int = 1) -> Path:
-    """A waveform model whose stems are the mix times GAINS; returns its folder."""
+def write_model(
+    repository: Path, name: str, *, max_batch_size: int = 1, fragile: bool = False
+) -> Path:
+    """A waveform model whose stems are the mix times GAINS; returns its folder.
+
+    A fragile one cannot be run on a batch that holds a sample of 1 or more.
+    """
     folder = repository / name
     (folder / "1").mkdir(parents=True)
-    graph = _gain_graph()
-    onnx.save(graph, folder / "1" / "model.onnx")
+    onnx.save(_gain_graph(fragile=fragile), folder / "1" / "model.onnx")
     card = _card(name, folder, max_batch_size=max_batch_size).to_json()
     (folder / "card.json").write_text(card)
     (folder / "config.pbtxt").write_text(_config(name, card, max_batch_size=max_batch_size))
@@ -29,17 +33,34 @@ def rewrite(path: Path, change: Callable[[str], str]) -> None:
     path.write_text(change(path.read_text()))
 
 
-def _gain_graph() -> onnx.ModelProto:
+def _gain_graph(*, fragile: bool) -> onnx.ModelProto:
     shape = ["batch", 2, SAMPLES]
     mix = helper.make_tensor_value_info("mix", TensorProto.FLOAT, shape)
-    nodes = [helper.make_node("Mul", ["mix", f"{stem}_gain"], [stem]) for stem in GAINS]
     gains = [
-        helper.make_tensor(f"{stem}_gain", TensorProto.FLOAT, [], [gain])
+        helper.make_tensor(f"{stem}_gain", TensorProto.FLOAT, [1], [gain])
         for stem, gain in GAINS.items()
     ]
+    nodes = [helper.make_node("Mul", ["mix", f"{stem}_gain"], [stem]) for stem in GAINS]
+    if fragile:
+        nodes = [*_row_of_loudest(), *(node for stem in GAINS for node in _looked_up(stem))]
     stems = [helper.make_tensor_value_info(stem, TensorProto.FLOAT, shape) for stem in GAINS]
     graph = helper.make_graph(nodes, "gains", [mix], stems, gains)
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+
+
+def _row_of_loudest() -> list[onnx.NodeProto]:
+    return [
+        helper.make_node("ReduceMax", ["mix"], ["loudest"], keepdims=0),
+        helper.make_node("Cast", ["loudest"], ["row"], to=TensorProto.INT64),
+    ]
+
+
+def _looked_up(stem: str) -> list[onnx.NodeProto]:
+    """The gains are a table of one row; any other row is out of bounds."""
+    return [
+        helper.make_node("Gather", [f"{stem}_gain", "row"], [f"{stem}_found"]),
+        helper.make_node("Mul", ["mix", f"{stem}_found"], [stem]),
+    ]
 
 
 def _card(name: str, folder: Path, *, max_batch_size: int) -> ModelCard:

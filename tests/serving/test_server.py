@@ -39,6 +39,7 @@ async def server(tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[Run
     repository = root / "models"
     write_model(repository, "gains")
     write_model(repository, "gains-batched", max_batch_size=8)
+    write_model(repository, "fragile", max_batch_size=8, fragile=True)
     tampered = write_model(repository, "tampered")
     with (tampered / "1" / "model.onnx").open("ab") as file:
         file.write(b"\0")
@@ -161,6 +162,19 @@ async def test_batch_mates_may_want_different_stems(server: RunningServer) -> No
     np.testing.assert_array_equal(bass.as_numpy("bass"), mix(2) * np.float32(GAINS["bass"]))
     assert drums.as_numpy("bass") is None
     assert bass.as_numpy("drums") is None
+
+
+async def test_a_request_that_breaks_its_batch_breaks_alone(server: RunningServer) -> None:
+    quiet, loud = 0.5 * np.tanh(mix(1)), np.full_like(mix(), 2)
+    answers = await asyncio.gather(
+        *(server.separate("fragile", wave, wanted=["drums"]) for wave in (quiet, loud, quiet)),
+        return_exceptions=True,
+    )
+    expected = quiet * np.float32(GAINS["drums"])
+    for answer in (answers[0], answers[2]):
+        np.testing.assert_array_equal(answer.as_numpy("drums"), expected)
+    assert isinstance(answers[1], InferenceServerException)
+    assert "indices element out of data bounds" in str(answers[1])
 
 
 async def test_the_cpu_profile_runs_one_request_at_a_time(server: RunningServer) -> None:
