@@ -61,7 +61,11 @@ async def open_services(
         await stack.enter_async_context(
             lifetime.side_task(notifications.run(), name="notifications")
         )
-        probe = instead.probe or DecoderProbe(store, limits=settings.limits.decode_limits())
+        probe = instead.probe or DecoderProbe(
+            store,
+            limits=settings.limits.decode_limits(),
+            at_a_time=settings.limits.concurrent_probes,
+        )
         catalogue = CatalogueService(instead.catalogue or await _triton_catalogue(settings, stack))
         jobs = JobRepository(pool, max_live_jobs=settings.limits.live_jobs)
         services = Services(

@@ -21,6 +21,7 @@ class HttpSettings(BaseModel):
 
     host: str = "127.0.0.1"
     port: int = Field(default=8080, ge=0, le=65535)
+    upload_stall_timeout_s: float = Field(default=60.0, gt=0)
     shutdown_grace_s: int = Field(default=5, ge=1, le=600)
     cors_origins: tuple[str, ...] = ()
 
@@ -40,6 +41,7 @@ class LimitSettings(BaseModel):
     upload_bytes: int = Field(default=1 << 30, gt=0)
     duration_s: float = Field(default=3 * 3600.0, gt=0)
     probe_timeout_s: float = Field(default=4.0, gt=0)
+    concurrent_probes: int = Field(default=2, ge=1, le=64)
     live_jobs: int = Field(default=10, ge=1)
 
     def decode_limits(self) -> DecodeLimits:

@@ -30,6 +30,7 @@ class ErrorCode(StrEnum):
     UNKNOWN_STEM = "unknown_stem"
     INVALID_REQUEST = "invalid_request"
     REQUEST_TOO_LARGE = "request_too_large"
+    REQUEST_TIMEOUT = "request_timeout"
     UNSUPPORTED_MEDIA_TYPE = "unsupported_media_type"
     WEAK_PASSWORD = "weak_password"  # noqa: S105
     INVALID_CREDENTIALS = "invalid_credentials"

@@ -1,5 +1,7 @@
 """The models, as the inference server tells, or as it last told."""
 
+import asyncio
+
 from stemcore.catalogue.port import ModelCatalogue, ServedModel
 from stemcore.errors import ErrorCode, NotFound, Unavailable
 
@@ -10,11 +12,18 @@ class CatalogueService:
     def __init__(self, catalogue: ModelCatalogue) -> None:
         self._catalogue = catalogue
         self._last_known: tuple[ServedModel, ...] | None = None
+        self._asking: asyncio.Task[tuple[ServedModel, ...]] | None = None
 
     async def models(self) -> tuple[ServedModel, ...]:
-        """The models now; raises Unavailable."""
-        self._last_known = await self._catalogue.models()
-        return self._last_known
+        """The models now; raises Unavailable.
+
+        All who ask at once share one answer, so that a silent server delays nobody twice.
+        """
+        if self._asking is None or self._asking.done():
+            self._asking = asyncio.create_task(self._catalogue.models(), name="ask-catalogue")
+        models = await asyncio.shield(self._asking)
+        self._last_known = models
+        return models
 
     async def model(self, name: str) -> ServedModel:
         """The model of that name; raises NotFound."""

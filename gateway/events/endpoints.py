@@ -1,9 +1,9 @@
 """The event stream of a job."""
 
 import json
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
-from typing import Annotated
+from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import APIRouter, Header, Response
@@ -12,6 +12,7 @@ from fastapi.sse import KEEPALIVE_COMMENT, EventSourceResponse, format_sse_event
 
 from gateway.composition import Services
 from gateway.dependencies import CurrentAccount, JobId, TheServices
+from gateway.jobs.schemas import JobErrorResponse
 from gateway.openapi import problems
 from stemcore.errors import ErrorCode
 from stemcore.jobs import JobEvent
@@ -71,10 +72,17 @@ async def _frames(
 
 def _frame(event: JobEvent) -> bytes:
     data = {
-        **event.data,
+        **_public(event.data),
         "job_id": str(event.job_id),
         "seq": event.seq,
         "at": event.at.isoformat().replace("+00:00", "Z"),
         "type": event.type.value,
     }
     return format_sse_event(data_str=json.dumps(data), event=event.type.value, id=str(event.seq))
+
+
+def _public(data: Mapping[str, Any]) -> dict[str, Any]:
+    """An error as the job itself shows it."""
+    if (error := data.get("error")) is None:
+        return dict(data)
+    return {**data, "error": JobErrorResponse.of(error).model_dump()}

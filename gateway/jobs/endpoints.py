@@ -6,12 +6,15 @@ from fastapi import APIRouter, Header, Query, Request, Response
 
 from gateway.dependencies import CurrentAccount, JobId, TheServices
 from gateway.jobs.cursor import decode_cursor
+from gateway.jobs.form import too_large, unstalled
 from gateway.jobs.job import JobFilter
 from gateway.jobs.multipart import MEDIA_TYPE, MultipartReader
 from gateway.jobs.schemas import JobListResponse, JobResponse, SubmissionForm
 from gateway.openapi import problems, schema_reference
-from stemcore.errors import ErrorCode, InvalidInput
+from stemcore.errors import ErrorCode
 from stemcore.jobs import JobStatus
+
+_FORM_OVERHEAD_BYTES = 1 << 20
 
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
 
@@ -31,6 +34,7 @@ _SUBMISSION_ERRORS = (
     ErrorCode.AUDIO_TOO_LONG,
     ErrorCode.DECODE_TIMEOUT,
     ErrorCode.FILE_TOO_LARGE,
+    ErrorCode.REQUEST_TIMEOUT,
     ErrorCode.UNSUPPORTED_MEDIA_TYPE,
     ErrorCode.UNKNOWN_MODEL,
     ErrorCode.MODEL_REFUSED,
@@ -83,8 +87,10 @@ async def create_job(
 
     The file is looked into before the answer: what is no audio is refused at once.
     """
-    _refuse_hopeless(request, max_bytes=services.settings.limits.upload_bytes)
-    reader = MultipartReader(request.stream(), content_type=request.headers.get("content-type", ""))
+    limits, http = services.settings.limits, services.settings.http
+    _refuse_hopeless(request, max_bytes=limits.upload_bytes)
+    body = unstalled(request.stream(), timeout_s=http.upload_stall_timeout_s)
+    reader = MultipartReader(body, content_type=request.headers.get("content-type", ""))
     submitted = await services.submission.submit(
         account.id, reader.parts(), idempotency_key=idempotency_key
     )
@@ -147,11 +153,4 @@ def _refuse_hopeless(request: Request, *, max_bytes: int) -> None:
     """Refuse by the announced length alone; the form around the file may take a little more."""
     length = request.headers.get("content-length", "")
     if length.isdecimal() and int(length) > max_bytes + _FORM_OVERHEAD_BYTES:
-        raise InvalidInput(
-            ErrorCode.FILE_TOO_LARGE,
-            "The file is larger than allowed.",
-            details={"max_bytes": max_bytes},
-        )
-
-
-_FORM_OVERHEAD_BYTES = 1 << 20
+        raise too_large(max_bytes)

@@ -1,5 +1,6 @@
 """A submission's form, read in one pass: plain fields are gathered, the file flows through."""
 
+import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from pathlib import PurePosixPath
 
@@ -55,6 +56,23 @@ async def within(chunks: AsyncIterator[bytes], *, max_bytes: int) -> AsyncGenera
             gathered.clear()
     if gathered:
         yield bytes(gathered)
+
+
+async def unstalled(chunks: AsyncIterator[bytes], *, timeout_s: float) -> AsyncGenerator[bytes]:
+    """The same bytes; raises InvalidInput when the next ones take longer than `timeout_s`."""
+    while True:
+        try:
+            async with asyncio.timeout(timeout_s):
+                chunk = await anext(chunks, None)
+        except TimeoutError:
+            raise InvalidInput(
+                ErrorCode.REQUEST_TIMEOUT,
+                "The upload has stalled.",
+                details={"timeout_s": timeout_s},
+            ) from None
+        if chunk is None:
+            return
+        yield chunk
 
 
 def too_large(max_bytes: int) -> InvalidInput:

@@ -196,6 +196,7 @@ async def _cancel(connection: "PooledConnection", job_id: UUID, *, lease_token: 
             "lease_owner": None,
             "lease_expires_at": None,
             "finished_at": now,
+            "stage": JobStatus.CANCELLED.value,
         },
     )
 

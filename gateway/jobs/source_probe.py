@@ -1,5 +1,6 @@
 """What a source is, told before the job is accepted."""
 
+import asyncio
 from typing import Protocol
 
 from stemcore.audio_decoder import DecodeLimits, SourceFacts, probe
@@ -15,15 +16,21 @@ class SourceProbe(Protocol):
 
 
 class DecoderProbe:
-    """A SourceProbe that asks a decoder process about an object on this machine."""
+    """A SourceProbe that asks a decoder process about an object on this machine.
 
-    def __init__(self, store: FilesystemStore, *, limits: DecodeLimits) -> None:
+    A few at a time: in a crowd each would be too slow for its own deadline, and a good file would
+    be refused for our load.
+    """
+
+    def __init__(self, store: FilesystemStore, *, limits: DecodeLimits, at_a_time: int) -> None:
         self._store = store
         self._limits = limits
+        self._slots = asyncio.Semaphore(at_a_time)
 
     async def facts(self, key: str) -> SourceFacts:
         """Facts from the headers, and proof that the beginning decodes."""
-        return await probe(self._store.local_path(key), limits=self._limits)
+        async with self._slots:
+            return await probe(self._store.local_path(key), limits=self._limits)
 
 
 class FixedProbe:

@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -193,9 +193,13 @@ class Floor:
     store: FilesystemStore
     contents: dict[str, bytes] = field(default_factory=dict)
 
-    async def move(self, job_id: str, to: JobStatus, **columns: Any) -> None:
+    async def move(
+        self, job_id: str, to: JobStatus, data: Mapping[str, Any] | None = None, **columns: Any
+    ) -> None:
         async with self.pool.acquire() as connection, connection.transaction():
-            moved = await job_log.transition(connection, UUID(job_id), to=to, columns=columns)
+            moved = await job_log.transition(
+                connection, UUID(job_id), to=to, columns=columns, data=data
+            )
         assert moved
 
     async def start(self, job_id: str) -> None:

@@ -1,5 +1,6 @@
 """Showing, listing, cancelling and deleting jobs."""
 
+import json
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -58,13 +59,16 @@ async def test_a_failed_job_says_why(caller: Caller, floor: Floor) -> None:
     job = await caller.submitted()
     await floor.start(job["id"])
     error = {"code": "unreadable_audio", "message": "It breaks off.", "details": {"at_s": 3}}
-    await floor.move(job["id"], JobStatus.FAILED, error=error)
+    await floor.move(job["id"], JobStatus.FAILED, data={"error": error}, error=error)
     seen = (await caller.http.get(f"/v1/jobs/{job['id']}")).json()
     assert seen["error"] == {
         "error_code": "unreadable_audio",
         "message": "It breaks off.",
         "details": {"at_s": 3},
     }
+    events = await caller.http.get(seen["events_href"])
+    (told,) = (line for line in events.text.splitlines() if '"job.failed"' in line)
+    assert json.loads(told.removeprefix("data: "))["error"] == seen["error"]
 
 
 async def test_lists_are_paged_newest_first_and_without_gaps(caller: Caller) -> None:

@@ -1,8 +1,9 @@
+import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
 
-from gateway.jobs.form import CHUNK_BYTES, source_name, within
+from gateway.jobs.form import CHUNK_BYTES, source_name, unstalled, within
 from stemcore.errors import ErrorCode, InvalidInput
 
 
@@ -44,3 +45,19 @@ async def test_the_first_byte_too_many_is_refused() -> None:
         async for _ in within(chunks(10, 10, 1), max_bytes=20):
             pass
     assert caught.value.code is ErrorCode.FILE_TOO_LARGE
+
+
+async def test_an_upload_that_stalls_is_given_up() -> None:
+    async def stalling() -> AsyncIterator[bytes]:
+        yield b"begun"
+        await asyncio.Event().wait()
+
+    received = unstalled(stalling(), timeout_s=0.02)
+    assert await anext(received) == b"begun"
+    with pytest.raises(InvalidInput) as caught:
+        await anext(received)
+    assert caught.value.code is ErrorCode.REQUEST_TIMEOUT
+
+
+async def test_an_upload_that_flows_may_take_its_time() -> None:
+    assert [chunk async for chunk in unstalled(chunks(3, 2), timeout_s=5)] == [b"xxx", b"xx"]
