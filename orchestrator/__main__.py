@@ -14,6 +14,7 @@ import structlog
 from orchestrator.adapters.encoder import FileEncoder
 from orchestrator.adapters.postgres import PostgresClaims
 from orchestrator.adapters.triton import TritonSeparator
+from orchestrator.allocator import give_large_blocks_back
 from orchestrator.intake import Intake
 from orchestrator.models import Models
 from orchestrator.scratch import open_scratch
@@ -122,6 +123,7 @@ async def main(settings: OrchestratorSettings) -> None:
 
 
 if __name__ == "__main__":
+    give_large_blocks_back()
     configuration = OrchestratorSettings()  # pyright: ignore[reportCallIssue]
     configure_logs(service="orchestrator", level=configuration.log_level)
     with suppress(KeyboardInterrupt):

@@ -1,0 +1,21 @@
+"""glibc's allocator, told to give large blocks back.
+
+Its threshold for `mmap` grows with what is freed, up to 32 MB; segments then come from the heaps of
+many threads, which fragment, and memory would creep up with the length of a song.
+"""
+
+import ctypes
+
+_M_MMAP_THRESHOLD = -3
+_M_ARENA_MAX = -8
+
+MMAP_FROM_BYTES = 1 << 18
+ARENAS = 2
+
+
+def give_large_blocks_back() -> None:
+    """Fix both for this process; another C library is left as it is."""
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:
+        mallopt(_M_MMAP_THRESHOLD, MMAP_FROM_BYTES)
+        mallopt(_M_ARENA_MAX, ARENAS)
