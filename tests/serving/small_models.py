@@ -14,15 +14,22 @@ GAINS = {"drums": 0.5, "bass": 0.25}
 
 
 def write_model(
-    repository: Path, name: str, *, max_batch_size: int = 1, fragile: bool = False
+    repository: Path,
+    name: str,
+    *,
+    max_batch_size: int = 1,
+    fragile: bool = False,
+    rows: int = 1,
 ) -> Path:
     """A waveform model whose stems are the mix times GAINS; returns its folder.
 
-    A fragile one cannot be run on a batch that holds a sample of 1 or more.
+    A fragile one cannot be run on a batch that holds a sample of `rows` or more: with 0 rows on
+    nothing at all.
     """
     folder = repository / name
     (folder / "1").mkdir(parents=True)
-    onnx.save(_gain_graph(fragile=fragile), folder / "1" / "model.onnx")
+    graph = _gain_graph(fragile=fragile, rows=rows)
+    onnx.save(graph, folder / "1" / "model.onnx")
     card = _card(name, folder, max_batch_size=max_batch_size).to_json()
     (folder / "card.json").write_text(card)
     (folder / "config.pbtxt").write_text(_config(name, card, max_batch_size=max_batch_size))
@@ -33,11 +40,11 @@ def rewrite(path: Path, change: Callable[[str], str]) -> None:
     path.write_text(change(path.read_text()))
 
 
-def _gain_graph(*, fragile: bool) -> onnx.ModelProto:
+def _gain_graph(*, fragile: bool, rows: int) -> onnx.ModelProto:
     shape = ["batch", 2, SAMPLES]
     mix = helper.make_tensor_value_info("mix", TensorProto.FLOAT, shape)
     gains = [
-        helper.make_tensor(f"{stem}_gain", TensorProto.FLOAT, [1], [gain])
+        helper.make_tensor(f"{stem}_gain", TensorProto.FLOAT, [rows], [gain] * rows)
         for stem, gain in GAINS.items()
     ]
     nodes = [helper.make_node("Mul", ["mix", f"{stem}_gain"], [stem]) for stem in GAINS]
@@ -56,7 +63,7 @@ def _row_of_loudest() -> list[onnx.NodeProto]:
 
 
 def _looked_up(stem: str) -> list[onnx.NodeProto]:
-    """The gains are a table of one row; any other row is out of bounds."""
+    """The gains are a table; beyond its rows is out of bounds."""
     return [
         helper.make_node("Gather", [f"{stem}_gain", "row"], [f"{stem}_found"]),
         helper.make_node("Mul", ["mix", f"{stem}_found"], [stem]),

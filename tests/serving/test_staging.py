@@ -6,7 +6,7 @@ import pytest
 from serving import staging
 from serving.inspection import VerifiedModel, verify
 from serving.settings import ModelTuning, ServingSettings
-from tests.serving.small_models import SAMPLES, write_model
+from tests.serving.small_models import write_model
 
 
 @pytest.fixture
@@ -55,20 +55,14 @@ def test_instances_are_set_where_the_config_names_no_group(model: VerifiedModel)
     assert [group.count for group in config.instance_group] == [2]
 
 
-def test_warm_up_sends_one_segment(model: VerifiedModel) -> None:
-    config = staging.tuned(model.config, tuning=ModelTuning(), warm_up=True)
-    assert [sample.batch_size for sample in config.model_warmup] == [1]
-    assert list(config.model_warmup[0].inputs["mix"].dims) == [2, SAMPLES]
-
-
-def test_warm_up_of_a_dynamic_length_is_left_out(model: VerifiedModel) -> None:
-    model.config.input[0].dims[1] = -1
-    assert not staging.tuned(model.config, tuning=ModelTuning(), warm_up=True).model_warmup
-
-
-def test_without_warm_up_even_the_exporters_own_is_dropped(model: VerifiedModel) -> None:
-    warm = staging.tuned(model.config, tuning=ModelTuning(), warm_up=True)
-    assert not staging.tuned(warm, tuning=ModelTuning(), warm_up=False).model_warmup
+@pytest.mark.parametrize(("warm_up", "told"), [(True, "true"), (False, "false")])
+def test_our_backend_warms_up_instead_of_the_server(
+    model: VerifiedModel, warm_up: bool, told: str
+) -> None:
+    model.config.model_warmup.add(name="the exporter's", batch_size=1)
+    config = staging.tuned(model.config, tuning=ModelTuning(), warm_up=warm_up)
+    assert list(config.model_warmup) == []
+    assert config.parameters[staging.WARM_UP_PARAMETER].string_value == told
 
 
 def test_a_models_own_tuning_wins_over_the_general_one() -> None:

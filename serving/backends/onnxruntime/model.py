@@ -18,6 +18,7 @@ import triton_python_backend_utils as pb
 Arrays = Mapping[str, npt.NDArray[Any]]
 
 DEFAULT_FILENAME = "model.onnx"
+_DTYPES = {"tensor(float)": np.float32, "tensor(float16)": np.float16}
 
 
 class InvalidRequest(ValueError):
@@ -46,6 +47,8 @@ class TritonPythonModel:
         self._outputs = [tensor.name for tensor in self._session.get_outputs()]
         self._run_options = ort.RunOptions()
         self._run_options.only_execute_path_to_fetches = True
+        if _parameter(config, "stemyard_warm_up", "false") == "true":
+            self._warm_up()
 
     def execute(self, requests: Sequence[Any]) -> list[Any]:
         """One response per request, in order; a bad request spoils no other."""
@@ -62,6 +65,20 @@ class TritonPythonModel:
     def finalize(self) -> None:
         """Gives the session's memory back before the process ends."""
         del self._session
+
+    def _warm_up(self) -> None:
+        """One run on silence, so that the first request finds memory and kernels in place.
+
+        Axes of no fixed length are as short as can be.
+        """
+        silence = {
+            tensor.name: np.zeros(
+                [size if isinstance(size, int) else 1 for size in tensor.shape],
+                dtype=_DTYPES[tensor.type],
+            )
+            for tensor in self._session.get_inputs()
+        }
+        self._session.run(self._outputs, silence, self._run_options)
 
     def _read(self, request: Any) -> Arrays:
         arrays: dict[str, npt.NDArray[Any]] = {}
