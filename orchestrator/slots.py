@@ -1,9 +1,10 @@
 """Execution slots: claim a job, hold its lease while it runs, settle what became of it."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from time import monotonic
+from typing import Any
 
 import structlog
 
@@ -68,13 +69,22 @@ class Slot:
         ):
             _log.info("job_claimed", claims=claim.claims)
             try:
-                settled = await self._settle(claim, await self._outcome(claim))
+                outcome = await self._outcome(claim)
             except asyncio.CancelledError:
                 await asyncio.shield(self._give_back(claim))
                 raise
-            if not settled:
-                _log.warning("claim_stale")
-                await self._discard(claim)
+            await _to_its_end(self._conclude(claim, outcome))
+
+    async def _conclude(self, claim: Claim, outcome: Outcome | Exception) -> None:
+        """Settle; objects are deleted only when it is certain that they were not published."""
+        try:
+            settled = await self._settle(claim, outcome)
+        except Unavailable as error:
+            _log.error("settlement_unknown", reason=error.message)
+            return
+        if not settled:
+            _log.warning("claim_stale")
+            await self._discard(claim)
 
     async def _outcome(self, claim: Claim) -> Outcome | Exception:
         progress = ThrottledProgress(
@@ -85,11 +95,10 @@ class Slot:
         hold = asyncio.create_task(self._hold(claim), name=f"hold {claim.job_id}")
         try:
             await asyncio.wait((run, hold), return_when=asyncio.FIRST_COMPLETED)
-            if not run.done():
-                run.cancel()
-                await asyncio.wait((run,))
-                return LeaseLost(str(claim.job_id))
-            return _result_of(run)
+            if run.done():
+                return _result_of(run)
+            hold.result()
+            return LeaseLost(str(claim.job_id))
         finally:
             run.cancel()
             hold.cancel()
@@ -155,14 +164,14 @@ class Slot:
             _log.warning("claim_not_given_back")
 
     async def _written(self, write: Callable[[], Awaitable[bool]]) -> bool:
-        """Try for as long as the lease can last; after that, somebody else has the job."""
+        """Try for as long as the lease can last; raises Unavailable when it stayed unknown."""
         until = monotonic() + self._rules.lease_length_s
         while True:
             try:
                 return await write()
             except Unavailable as error:
                 if monotonic() > until:
-                    return False
+                    raise
                 _log.warning("settlement_delayed", reason=error.message)
                 await asyncio.sleep(SETTLE_RETRY_S)
 
@@ -180,6 +189,16 @@ def _result_of(run: asyncio.Task[Outcome]) -> Outcome | Exception:
     if isinstance(error, Exception):
         return error
     raise error
+
+
+async def _to_its_end(work: Coroutine[Any, Any, None]) -> None:
+    """What has begun is finished even when we are told to stop meanwhile."""
+    task = asyncio.create_task(work)
+    try:
+        await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await task
+        raise
 
 
 async def _first_of(*waits: Awaitable[object]) -> None:

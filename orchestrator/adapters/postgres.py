@@ -170,19 +170,16 @@ class PostgresClaims:
     ) -> bool:
         async with self._transaction() as connection:
             now = await connection.fetchval("SELECT now()")
-            return await job_log.transition(
+            ended = {"finished_at": now, "lease_owner": None, "lease_expires_at": None}
+            changed = await job_log.transition(
                 connection,
                 claim.job_id,
                 to=to,
                 lease_token=claim.lease_token,
-                columns={
-                    **columns,
-                    "finished_at": now,
-                    "lease_owner": None,
-                    "lease_expires_at": None,
-                },
+                columns={**columns, **ended},
                 data=data,
             )
+            return changed or await _stands(connection, claim, to)
 
     async def _updated(self, assignment: str, claim: Claim, value: Any) -> bool:
         with database_errors():
@@ -202,6 +199,18 @@ class PostgresClaims:
         with database_errors():
             async with self._pool.acquire() as connection, connection.transaction():
                 yield connection
+
+
+async def _stands(connection: "PooledConnection", claim: Claim, status: JobStatus) -> bool:
+    """Whether this very claim has brought the job there already: a commit's answer may get lost."""
+    return bool(
+        await connection.fetchval(
+            "SELECT true FROM jobs WHERE id = $1 AND lease_token = $2 AND status = $3",
+            claim.job_id,
+            claim.lease_token,
+            status.value,
+        )
+    )
 
 
 def describe(error: StemyardError) -> dict[str, Any]:

@@ -92,6 +92,17 @@ async def test_success_publishes_in_one_step(claims: PostgresClaims, jobs: Jobs)
     assert row["lease_owner"] is None
 
 
+async def test_an_answer_that_got_lost_can_be_asked_for_again(
+    claims: PostgresClaims, jobs: Jobs
+) -> None:
+    job_id = await jobs.submit(SONG)
+    claim = await taken(claims)
+    assert await claims.succeed(claim, OUTCOME)
+    assert await claims.succeed(claim, OUTCOME)
+    assert not await claims.fail(claim, StemyardError(ErrorCode.INTERNAL_ERROR, "no"))
+    assert (await jobs.events(job_id)).count("job.succeeded") == 1
+
+
 async def test_a_stale_holder_changes_nothing(claims: PostgresClaims, jobs: Jobs) -> None:
     job_id = await jobs.submit(SONG)
     stale = await taken(claims)

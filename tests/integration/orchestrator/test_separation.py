@@ -13,16 +13,19 @@ import soundfile
 from numpy.typing import NDArray
 
 from orchestrator.adapters.memory import MemorySeparator
+from orchestrator.adapters.postgres import PostgresClaims
+from orchestrator.claims import Claim, Outcome
 from orchestrator.slots import Slot
 from stemcore.audio_decoder import DecodeLimits
 from stemcore.catalogue.port import ServedModel
+from stemcore.database.notifications import Notifications
 from stemcore.errors import ErrorCode, Unavailable
 from stemcore.jobs import JobStatus
 from stemcore.model_card import ModelCard
 from stemcore.separation_request import AudioFormat, ClipMode, OutputOptions
 from stemcore.storage.filesystem import FilesystemStore
 from tests.integration.orchestrator.cards import GAINS, SEGMENT_SAMPLES, gain_card
-from tests.integration.orchestrator.conftest import Floor, Jobs
+from tests.integration.orchestrator.conftest import LEASE_S, Floor, Jobs
 from tests.integration.stemcore.encoded import encode, silent_film, tones
 
 STAGES = {"queue_s", "fetch_s", "decode_s", "inference_s", "join_s", "encode_s", "store_s"}
@@ -363,6 +366,54 @@ async def test_a_worker_that_is_told_to_stop_gives_its_job_back_uncounted(
     assert (row["status"], row["claims"]) == ("queued", 0)
     assert floor.scratch_files() == []
     assert floor.results() == []
+
+
+class SlowToSettle(PostgresClaims):
+    """A book in which success takes until it is told to go on."""
+
+    begun: asyncio.Event
+    go_on: asyncio.Event
+
+    async def succeed(self, claim: Claim, outcome: Outcome) -> bool:
+        written = await super().succeed(claim, outcome)
+        self.begun.set()
+        await self.go_on.wait()
+        return written
+
+
+async def test_results_already_published_survive_being_told_to_stop(
+    floor: Floor, jobs: Jobs, notifications: Notifications
+) -> None:
+    claims = SlowToSettle(jobs.pool, notifications, owner="w", lease_length_s=LEASE_S)
+    claims.begun, claims.go_on = asyncio.Event(), asyncio.Event()
+    job_id = await jobs.submit(wav(tones(10_000)))
+    async with dataclasses.replace(floor, claims=claims).open() as slot:
+        await claims.begun.wait()
+        slot.cancel()
+        claims.go_on.set()
+        await asyncio.wait((slot,))
+    assert (await jobs.row(job_id))["status"] == "succeeded"
+    assert len(floor.results()) == len(GAINS)
+
+
+class Unanswering(PostgresClaims):
+    """A book whose every success is written and whose every answer is lost."""
+
+    async def succeed(self, claim: Claim, outcome: Outcome) -> bool:
+        await super().succeed(claim, outcome)
+        raise Unavailable(ErrorCode.SERVICE_UNAVAILABLE, "lost")
+
+
+async def test_results_whose_publication_is_uncertain_are_kept(
+    floor: Floor, jobs: Jobs, notifications: Notifications
+) -> None:
+    floor.claims = Unanswering(jobs.pool, notifications, owner="w", lease_length_s=LEASE_S)
+    job_id = await jobs.submit(wav(tones(10_000)))
+    follower = await jobs.submit(wav(tones(10_000)))
+    async with floor.open():
+        await jobs.become(follower, JobStatus.RUNNING, *ENDED)
+    assert (await jobs.row(job_id))["status"] == "succeeded"
+    assert len([key for key in floor.results() if str(job_id) in key]) == len(GAINS)
 
 
 async def test_a_slot_told_to_stop_finishes_its_job_first(floor: Floor, jobs: Jobs) -> None:
