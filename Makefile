@@ -90,8 +90,10 @@ train-mini: exporters ## Train stemyard-mini again, from seeds
 	$(EXPORTERS)/bin/python -m training $(ARGS)
 
 .PHONY: bench
-bench: dev exporters $(TRITON)/.synced ## Measure, and write bench/results/
-	scripts/bench $(ARGS)
+bench: dev exporters $(TRITON)/.synced ## Measure speed and memory, and write bench/results/
+	$(DEV)/bin/python -m bench.end_to_end mini
+	$(DEV)/bin/python -m bench.end_to_end full
+	$(DEV)/bin/python -m bench.memory
 
 # --- environments ---------------------------------------------------------------------------
 
