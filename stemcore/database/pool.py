@@ -61,5 +61,8 @@ def database_errors() -> Generator[None]:
         asyncpg.TooManyConnectionsError,
         asyncpg.InterfaceError,
         asyncpg.QueryCanceledError,
+        # A standby that has not been promoted yet, a database that has not been migrated yet.
+        asyncpg.ReadOnlySQLTransactionError,
+        asyncpg.UndefinedTableError,
     ) as error:
         raise Unavailable(ErrorCode.SERVICE_UNAVAILABLE, "The database does not answer.") from error

@@ -1,15 +1,21 @@
 """Registering and signing in."""
 
 import asyncio
-from dataclasses import replace
-from typing import Any
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
+from pydantic import SecretStr
 
 from gateway.composition import Replacements
 from gateway.settings import GatewaySettings
-from tests.integration.gateway.conftest import running_gateway
+from tests.integration.gateway.conftest import Gateway, running_gateway
+
+if TYPE_CHECKING:
+    from stemcore.database.pool import Pool
 
 PASSWORD = "correct horse 7 battery"
 
@@ -112,14 +118,47 @@ async def test_a_bad_sign_in_is_refused(
 async def test_the_demo_account_exists_where_it_is_wanted(
     settings: GatewaySettings, replacements: Replacements
 ) -> None:
-    demo = {"email": "test@example.com", "password": "password123"}
     settings = settings.model_copy(update={"demo_account": True})
     # The second start finds the account there.
     for _ in range(2):
-        async with (
-            running_gateway(settings, instead=replace(replacements)) as gateway,
-            httpx.AsyncClient(base_url=gateway.address) as http,
-            asyncio.timeout(10),
-        ):
-            while (await http.post("/v1/auth/token", json=demo)).status_code != 200:
-                pass
+        async with running_gateway(settings, instead=replacements) as gateway:
+            await _demo_account_is_there(gateway)
+
+
+async def test_the_demo_account_waits_for_the_database_to_be_migrated(
+    settings: GatewaySettings, replacements: Replacements, pool: "Pool"
+) -> None:
+    await pool.execute("CREATE DATABASE unmigrated")
+    dsn = settings.database.dsn.get_secret_value().replace("/postgres?", "/unmigrated?")
+    database = settings.database.model_copy(update={"dsn": SecretStr(dsn)})
+    settings = settings.model_copy(update={"demo_account": True, "database": database})
+    try:
+        async with running_gateway(settings, instead=replacements) as gateway:
+            async with httpx.AsyncClient(base_url=gateway.address) as http:
+                ready = await http.get("/healthz/ready")
+            assert ready.json()["details"]["missing"] == {
+                "database": "The database has not been migrated."
+            }
+            await _migrate(dsn)
+            await _demo_account_is_there(gateway)
+            assert not gateway.lifetime.failed
+    finally:
+        await pool.execute("DROP DATABASE unmigrated WITH (FORCE)")
+
+
+async def _migrate(dsn: str) -> None:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "stemcore.database.migrate",
+        cwd=Path(__file__).parents[3],
+        env={**os.environ, "STEMYARD_DSN": dsn},
+    )
+    assert await process.wait() == 0
+
+
+async def _demo_account_is_there(gateway: Gateway) -> None:
+    demo = {"email": "test@example.com", "password": "password123"}
+    async with httpx.AsyncClient(base_url=gateway.address) as http, asyncio.timeout(30):
+        while (await http.post("/v1/auth/token", json=demo)).status_code != 200:
+            pass
