@@ -9,7 +9,7 @@ import ctypes
 _M_MMAP_THRESHOLD = -3
 _M_ARENA_MAX = -8
 
-MMAP_FROM_BYTES = 1 << 18
+MMAP_FROM_BYTES = 4 << 20
 ARENAS = 2
 
 

@@ -153,7 +153,8 @@ def _join(
     normalisation: Normalisation,
     null: NullTest,
 ) -> Samples:
-    block = normalisation.undone(joiner.add(segment, stems))
+    block = joiner.add(segment, stems)
+    normalisation.undo(block)
     if not np.isfinite(block).all():
         raise Unavailable(ErrorCode.ENGINE_FAILED, "The model gave samples that are not numbers.")
     null.add(mix.window(segment.offset, block.shape[-1]), block)

@@ -122,10 +122,10 @@ class _Spool:
         if not len(block):
             return
         self.moments.add(block)
-        self.peak = max(self.peak, float(np.abs(block).max()))
-        data = np.ascontiguousarray(block).tobytes()
-        self.digest.update(data)
-        write_fully(self._descriptor, data)
+        self.peak = max(self.peak, peak_of(block))
+        contiguous = np.ascontiguousarray(block)
+        self.digest.update(contiguous.data)
+        write_fully(self._descriptor, contiguous)
 
 
 def _checked(block: Samples) -> Samples:
@@ -136,9 +136,14 @@ def _checked(block: Samples) -> Samples:
     return block
 
 
-def write_fully(descriptor: int, data: bytes) -> None:
-    """All of `data`, appended."""
-    view = memoryview(data)
+def peak_of(samples: Samples) -> float:
+    """The largest magnitude."""
+    return float(max(samples.max(), -samples.min()))
+
+
+def write_fully(descriptor: int, samples: Samples) -> None:
+    """All of the contiguous array's bytes, appended."""
+    view = samples.data.cast("B")
     while view:
         view = view[os.write(descriptor, view) :]
 

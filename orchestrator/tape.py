@@ -11,7 +11,7 @@ from typing import BinaryIO, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from orchestrator.mix import CHANNELS, FRAME_BYTES, scratch_errors, write_fully
+from orchestrator.mix import CHANNELS, FRAME_BYTES, peak_of, scratch_errors, write_fully
 
 Samples = NDArray[np.float32]
 
@@ -73,8 +73,8 @@ class Tape:
     def _write(self, block: Samples) -> None:
         with scratch_errors():
             for track, samples in zip(self._tracks.values(), block, strict=True):
-                track.peak = max(track.peak, float(np.abs(samples).max()))
-                write_fully(track.file.fileno(), np.ascontiguousarray(samples.T).tobytes())
+                track.peak = max(track.peak, peak_of(samples))
+                write_fully(track.file.fileno(), np.ascontiguousarray(samples.T))
 
 
 def _read(file: BinaryIO, position: int, frames: int) -> Samples:

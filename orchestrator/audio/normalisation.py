@@ -22,9 +22,10 @@ class Normalisation:
         """The samples as the model takes them."""
         return (samples - self.mean) / self.scale
 
-    def undone(self, samples: Samples) -> Samples:
-        """The model's output at the level of the track."""
-        return samples * self.scale + self.mean
+    def undo(self, samples: Samples) -> None:
+        """Bring the model's output to the level of the track, in place."""
+        samples *= self.scale
+        samples += self.mean
 
 
 IDENTITY = Normalisation(mean=np.float32(0), scale=np.float32(1))

@@ -29,6 +29,7 @@ class OverlapAdd:
         self._weights = triangular_weights(plan.segment_samples)
         self._sum = np.zeros((stems, channels, plan.segment_samples), dtype=np.float32)
         self._weight_sum = np.zeros(plan.segment_samples, dtype=np.float32)
+        self._weighted = np.empty((channels, plan.segment_samples), dtype=np.float32)
         self._next_index = 0
 
     def add(self, segment: Segment, window: Samples) -> Samples:
@@ -43,8 +44,10 @@ class OverlapAdd:
         # A short segment takes the first part of the weights.
         weights = self._weights[: segment.samples]
         start = segment.trim_start
-        stretch = window[..., start : start + segment.samples]
-        self._sum[..., : segment.samples] += weights * stretch
+        weighted = self._weighted[:, : segment.samples]
+        for total, stem in zip(self._sum, window, strict=True):
+            np.multiply(weights, stem[:, start : start + segment.samples], out=weighted)
+            total[:, : segment.samples] += weighted
         self._weight_sum[: segment.samples] += weights
         return self._release(min(self._plan.hop_samples, segment.samples))
 
