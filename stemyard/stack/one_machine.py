@@ -3,24 +3,21 @@
 Kafka and MinIO will join here as two more plans, when a setting asks for them.
 """
 
-import asyncio
-import os
 import secrets
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from stemyard.stack import postgresql, services, triton
-from stemyard.stack.errors import StackError, StartTimedOut
+from stemyard.stack import services, triton
+from stemyard.stack.database import start_database
+from stemyard.stack.errors import StartTimedOut
 from stemyard.stack.postgresql import PostgresqlCluster
 from stemyard.stack.runtime import RuntimeDirectory
 from stemyard.stack.services import Backing, GatewayDoor
-from stemyard.stack.settings import ROOT, StackSettings
+from stemyard.stack.settings import StackSettings
 from stemyard.stack.supervisor import Supervisor, supervisor
 from stemyard.stack.triton import TritonDoors
 from stemyard.stack.waiting import until
-
-_MIGRATION_TIMEOUT_S = 60.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,8 +46,7 @@ async def one_machine_stack(
 ) -> AsyncGenerator[OneMachineStack]:
     """Ready when the block begins; everything it started has ended when the block has.
 
-    Raises StackError when something does not come up, and also when, later, a process cannot be
-    kept running.
+    Raises StackError when something does not come up.
     """
     async with supervisor() as processes:
         stack = await _start(processes, settings, runtime)
@@ -65,7 +61,7 @@ async def _start(
     doors = TritonDoors.choose()
     door = GatewayDoor.choose(settings)
     server = processes.start(triton.plan(doors, runtime, settings))
-    cluster = await _start_database(processes, settings, runtime)
+    cluster = await start_database(processes, settings, runtime)
     backing = Backing(
         dsn=cluster.dsn(),
         triton_address=doors.grpc_address,
@@ -78,38 +74,6 @@ async def _start(
     return OneMachineStack(
         runtime=runtime, processes=processes, database=cluster, triton=doors, gateway=door
     )
-
-
-async def _start_database(
-    processes: Supervisor, settings: StackSettings, runtime: RuntimeDirectory
-) -> PostgresqlCluster:
-    cluster = await postgresql.prepared(runtime)
-    server = processes.start(postgresql.plan(cluster, runtime, durable=settings.durable))
-    await server.ready()
-    await cluster.create_database()
-    await _migrate(cluster.dsn(), settings)
-    return cluster
-
-
-async def _migrate(dsn: str, settings: StackSettings) -> None:
-    """In a process of its own: the migration tool sets up logging and an event loop as it likes."""
-    process = await asyncio.create_subprocess_exec(
-        str(settings.services_python),
-        "-m",
-        "stemcore.database.migrate",
-        cwd=ROOT,
-        env=os.environ | {"STEMYARD_DSN": dsn},
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.DEVNULL,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    try:
-        _, complaint = await asyncio.wait_for(process.communicate(), _MIGRATION_TIMEOUT_S)
-    except BaseException:
-        process.kill()
-        raise
-    if process.returncode != 0:
-        raise StackError(f"the database could not be migrated:\n{complaint.decode()}")
 
 
 def _auth_secret(runtime: RuntimeDirectory) -> str:

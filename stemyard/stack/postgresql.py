@@ -1,6 +1,5 @@
 """PostgreSQL from a wheel: a cluster of our own, reached by a socket only we can open."""
 
-import asyncio
 import importlib.util
 import os
 import pwd
@@ -69,7 +68,7 @@ class PostgresqlCluster:
 
 
 def prepare(runtime: RuntimeDirectory) -> PostgresqlCluster:
-    """Initialises the cluster once; blocks for a second or two then."""
+    """Initialises the cluster unless it is there; blocks for a second or two then."""
     programs = _programs()
     account = _account()
     if account is not None:
@@ -78,8 +77,8 @@ def prepare(runtime: RuntimeDirectory) -> PostgresqlCluster:
     runtime.database.mkdir(mode=0o700, exist_ok=True)
     socket_directory = _socket_directory(runtime)
     if account is not None:
-        for folder in (runtime.database, socket_directory):
-            os.chown(folder, account.uid, account.gid)
+        for path in (socket_directory, runtime.database, *runtime.database.rglob("*")):
+            os.chown(path, account.uid, account.gid)
     if not (runtime.database / "PG_VERSION").exists():
         _initialise(runtime.database, programs=programs, account=account)
     return PostgresqlCluster(
@@ -109,11 +108,6 @@ def plan(cluster: PostgresqlCluster, runtime: RuntimeDirectory, *, durable: bool
         stop_signal=signal.SIGINT,
         orphan_signal=signal.SIGINT,
     )
-
-
-async def prepared(runtime: RuntimeDirectory) -> PostgresqlCluster:
-    """`prepare` off the event loop."""
-    return await asyncio.to_thread(prepare, runtime)
 
 
 def _programs() -> Path:

@@ -39,7 +39,7 @@ class Restarts:
     first_delay_s: float = 0.1
     longest_delay_s: float = 5.0
     calm_after_s: float = 10.0
-    attempts_before_ready: int = 3
+    attempts_before_ready: int = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

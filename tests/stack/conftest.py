@@ -33,15 +33,20 @@ def song_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@asynccontextmanager
-async def tiny_stack(runtime: Path, **changes: Any) -> AsyncGenerator[OneMachineStack]:
-    """The product's own launcher, with the tiny models of the tests."""
+def tiny_settings(**changes: Any) -> StackSettings:
+    """Of a stack with the tiny models of the tests."""
     values: dict[str, Any] = {
         "repository": TINY_REPOSITORY,
         "default_model": "tiny",
         "durable": False,
     }
-    settings = StackSettings(**(values | changes))
+    return StackSettings(**(values | changes))
+
+
+@asynccontextmanager
+async def tiny_stack(runtime: Path, **changes: Any) -> AsyncGenerator[OneMachineStack]:
+    """The product's own launcher."""
+    settings = tiny_settings(runtimes=runtime.parent, **changes)
     with locked(runtime) as held:
         async with one_machine_stack(settings, runtime=held) as stack:
             yield stack
