@@ -1,4 +1,4 @@
-"""python -m exporters: export a checkpoint, verify the export, make a random checkpoint."""
+"""python -m exporters: export a checkpoint, verify the export, annotate its card."""
 
 import argparse
 import logging
@@ -7,15 +7,15 @@ from pathlib import Path
 
 from exporters.card_writer import ModelFolder
 from exporters.errors import ExportError
-from exporters.export import export_model
+from exporters.export import annotate_model, export_model
+from exporters.facts import read_facts
 from exporters.htdemucs.checkpoint import RANDOM_WEIGHTS, TRAINED_ON, save_checkpoint
 from exporters.htdemucs.random_weights import SIZES, random_htdemucs
 from exporters.profiles import PROFILES
-from exporters.reference import ModelFacts, Reference
+from exporters.reference import Reference
 from exporters.registry import FAMILIES
 from exporters.verification import verify_model
-from stemcore import strict_json
-from stemcore.model_card import CardError, ParityFigure
+from stemcore.model_card import ParityFigure
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -35,6 +35,7 @@ def _export(options: argparse.Namespace) -> int:
         repository=options.repository,
         profile=options.profile,
         threads=options.threads,
+        facts=options.facts and read_facts(options.facts),
     )
     size_mb = folder.model.stat().st_size / 1e6
     sys.stdout.write(f"{folder.model}: {size_mb:.1f} MB, not verified yet\n")
@@ -59,17 +60,14 @@ def _random_checkpoint(options: argparse.Namespace) -> int:
     return 0
 
 
+def _annotate(options: argparse.Namespace) -> int:
+    folder = ModelFolder(options.repository / options.name)
+    annotate_model(folder, facts=options.facts, evidence=options.evidence)
+    return 0
+
+
 def _load(family: str, options: argparse.Namespace) -> Reference:
-    facts = None if options.facts is None else _read_facts(options.facts)
-    load = FAMILIES[family]
-    return load(options.checkpoint, trust_pickle=options.trust_pickle, facts=facts)
-
-
-def _read_facts(path: Path) -> ModelFacts:
-    try:
-        return strict_json.load(ModelFacts, path.read_text())
-    except (OSError, strict_json.StrictJsonError, CardError) as error:
-        raise ExportError(f"{path}: {error}") from error
+    return FAMILIES[family](options.checkpoint, trust_pickle=options.trust_pickle)
 
 
 def _line(figure: ParityFigure) -> str:
@@ -90,13 +88,23 @@ def _parser() -> argparse.ArgumentParser:
     export.add_argument("--name", required=True, help="Triton model name")
     export.add_argument("--profile", choices=sorted(PROFILES), default="cpu")
     export.add_argument("--threads", type=int, default=0, help="per instance; 0: all cores")
-    _add_common(export)
+    _add_repository(export)
+    _add_facts(export)
+    _add_checkpoint(export)
     export.set_defaults(command=_export)
 
     verify = commands.add_parser("verify", help="compare a model folder with its checkpoint")
     verify.add_argument("name", help="Triton model name")
-    _add_common(verify)
+    _add_repository(verify)
+    _add_checkpoint(verify)
     verify.set_defaults(command=_verify)
+
+    annotate = commands.add_parser("annotate", help="new words or figures for a card")
+    annotate.add_argument("name", help="Triton model name")
+    annotate.add_argument("--evidence", type=Path, help="what `training evaluate` recorded")
+    _add_repository(annotate)
+    _add_facts(annotate)
+    annotate.set_defaults(command=_annotate)
 
     random = commands.add_parser("random-checkpoint", help="weights from a seed, for tests")
     random.add_argument("--size", choices=sorted(SIZES), default="tiny")
@@ -106,10 +114,16 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _add_common(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--checkpoint", required=True, help="file, or one of Demucs' names")
+def _add_repository(command: argparse.ArgumentParser) -> None:
     command.add_argument("--repository", type=Path, required=True, help="Triton model repository")
-    command.add_argument("--facts", type=Path, help="JSON: description, licences, evidence")
+
+
+def _add_facts(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--facts", type=Path, help="JSON: description, licences, provenance")
+
+
+def _add_checkpoint(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--checkpoint", required=True, help="file, or one of Demucs' names")
     command.add_argument(
         "--trust-pickle", action="store_true", help="let a .th file run code as it loads"
     )

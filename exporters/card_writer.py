@@ -12,8 +12,8 @@ from pathlib import Path
 from google.protobuf import text_format
 
 from exporters.errors import ModelFolderError
+from exporters.facts import ModelFacts
 from exporters.profiles import PROFILES
-from exporters.reference import Reference
 from exporters.specification import OPSET, WaveformSpecification
 from exporters.triton_config import MODEL_FILE, configured_threads, parse_config, render_config
 from stemcore.model_card import CardError, ModelCard, Profile, StemSource
@@ -45,12 +45,11 @@ class ModelFolder:
         except (OSError, text_format.ParseError) as error:
             raise ModelFolderError(f"{self.path} has no readable config: {error}") from error
 
-    def write(self, card: ModelCard, *, specification: WaveformSpecification, threads: int) -> None:
+    def write(self, card: ModelCard, *, threads: int) -> None:
         """Card and config, each replaced in one move."""
         pretty = json.dumps(json.loads(card.to_json()), indent=2, ensure_ascii=False) + "\n"
         _replace(self.path / CARD_FILE, pretty)
-        config = render_config(specification, card=card, threads=threads)
-        _replace(self.path / CONFIG_FILE, config)
+        _replace(self.path / CONFIG_FILE, render_config(card, threads=threads))
 
 
 @contextmanager
@@ -70,12 +69,11 @@ def new_model_folder(repository: Path, name: str) -> Iterator[ModelFolder]:
 def make_card(
     specification: WaveformSpecification,
     *,
-    reference: Reference,
+    facts: ModelFacts,
     profile: Profile,
     model_file: Path,
 ) -> ModelCard:
     """A card without parity: what is not verified is not served."""
-    facts = reference.facts
     return ModelCard(
         name=specification.name,
         description=facts.description,

@@ -5,6 +5,7 @@ ExportError
 │   └── UnsafeCheckpoint   --trust-pickle, or a safetensors file
 ├── UnsupportedModel       nothing: this exporter cannot express the model
 ├── ModelFolderError       export again
+├── FactsError             the facts or evidence file
 └── ParityError            find the fault: the exported files differ from the reference
 """
 
@@ -26,6 +27,10 @@ class UnsupportedModel(ExportError):
 
 
 class ModelFolderError(ExportError):
+    pass
+
+
+class FactsError(ExportError):
     pass
 
 

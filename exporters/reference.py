@@ -1,23 +1,11 @@
-"""What a family hands to export and verification: the reference, its graph, and what is known."""
+"""What a family hands to export and verification: the reference, its graph, what is known."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from torch import nn
 
+from exporters.facts import ModelFacts
 from exporters.parity import Floors
-from stemcore.model_card import Licences, SdrEvidence
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ModelFacts:
-    """What no tensor says, from a facts file or the registry."""
-
-    description: str
-    licences: Licences
-    provenance: Mapping[str, str] = field(default_factory=dict[str, str])
-    demonstration: bool = False
-    sdr: SdrEvidence | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,13 +4,11 @@ from typing import Protocol
 
 from exporters.htdemucs.family import FAMILY as HTDEMUCS
 from exporters.htdemucs.family import load_htdemucs
-from exporters.reference import ModelFacts, Reference
+from exporters.reference import Reference
 
 
 class LoadReference(Protocol):
-    def __call__(
-        self, source: str, *, trust_pickle: bool = False, facts: ModelFacts | None = None
-    ) -> Reference:
+    def __call__(self, source: str, *, trust_pickle: bool = False) -> Reference:
         """Reads a checkpoint; raises an ExportError."""
         ...
 

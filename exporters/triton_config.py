@@ -1,4 +1,4 @@
-"""config.pbtxt from a specification, through Triton's own schema."""
+"""config.pbtxt from a card, which derives from the specification, by Triton's own schema."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ from google.protobuf import json_format, text_format
 from tritonclient.grpc import model_config_pb2
 
 from exporters.profiles import PROFILES
-from exporters.specification import INPUT_NAME, WaveformSpecification
+from exporters.specification import INPUT_NAME
 from stemcore.model_card import CARD_PARAMETER, ModelCard
 
 MODEL_FILE = "model.onnx"
@@ -16,20 +16,18 @@ THREADS_PARAMETER = "intra_op_thread_count"
 _schema: Any = model_config_pb2  # generated at import, so unknown to type checkers
 
 
-def render_config(
-    specification: WaveformSpecification, *, card: ModelCard, threads: int = 0
-) -> str:
+def render_config(card: ModelCard, *, threads: int = 0) -> str:
     """`threads` 0 leaves the backend's default, all cores."""
     profile = PROFILES[card.profile]
-    tensor = {"data_type": "TYPE_FP32", "dims": specification.signal_shape}
+    tensor = {"data_type": "TYPE_FP32", "dims": [card.channels, card.segment_samples]}
     segment = {"batch_size": 1, "inputs": {INPUT_NAME: tensor | {"zero_data": True}}}
     config: dict[str, Any] = {
-        "name": specification.name,
+        "name": card.name,
         "backend": BACKEND,
         "default_model_filename": MODEL_FILE,
-        "max_batch_size": profile.max_batch_size,
+        "max_batch_size": card.max_batch_size,
         "input": [{"name": INPUT_NAME} | tensor],
-        "output": [{"name": stem} | tensor for stem in specification.stems],
+        "output": [{"name": source.output} | tensor for source in card.stems],
         # KIND_CPU without a count means two instances, each with all cores
         "instance_group": [{"kind": profile.device, "count": 1}],
         "model_warmup": [{"name": "one segment"} | segment],

@@ -11,6 +11,7 @@ from exporters.card_writer import ModelFolder, make_card
 from exporters.engine import Audio, OnnxEngine, TensorDeclaration
 from exporters.errors import ParityError
 from exporters.export import specify
+from exporters.facts import facts_of
 from exporters.parity import ROUNDING_MARGIN_DB, Step, compare, compare_silence, snr_db
 from exporters.reference import Reference
 from exporters.signals import SILENCE, lone_click, trial_signals
@@ -27,19 +28,23 @@ BATCHES = {
 def verify_model(folder: ModelFolder, *, name: str, reference: Reference) -> ModelCard:
     """Measures, then writes figures and hash into card and config, passed or not.
 
-    Raises ParityError when the graph declares something else than the specification.
+    Raises ParityError, and leaves a card without parity, when the graph declares something else
+    than the specification.
     """
     specification = specify(reference, name=name)
+    written, threads = folder.read_card(), folder.read_threads()
+    folder.write(dataclasses.replace(written, parity=()), threads=threads)
     engine = OnnxEngine(folder.model)
     check_declarations(engine, specification)
     card = make_card(
         specification,
-        reference=reference,
-        profile=folder.read_card().profile,
+        facts=facts_of(written),
+        profile=written.profile,
         model_file=folder.model,
     )
-    card = dataclasses.replace(card, parity=tuple(measure(engine, specification, reference)))
-    folder.write(card, specification=specification, threads=folder.read_threads())
+    figures = tuple(measure(engine, specification, reference))
+    card = dataclasses.replace(card, parity=figures)
+    folder.write(card, threads=threads)
     return card
 
 

@@ -27,6 +27,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from exporters.errors import CheckpointError, UnsafeCheckpoint, UnsupportedModel
+from exporters.facts import CHECKPOINT_SHA256
 from exporters.htdemucs.waveform import arguments_of
 
 ALLOWED_CLASSES = (HTDemucs, HDemucs, Demucs, Fraction)
@@ -78,7 +79,7 @@ def save_checkpoint(model: HTDemucs, path: Path, *, provenance: Mapping[str, str
 def _load_file(path: Path, *, trust_pickle: bool) -> Checkpoint:
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
-    provenance = {"checkpoint": path.name, "checkpoint_sha256": digest}
+    provenance = {"checkpoint": path.name, CHECKPOINT_SHA256: digest}
     if path.suffix != ".safetensors":
         package = _read_pickle(path, trust_pickle=trust_pickle)
         return Checkpoint(model=_build(package), provenance=provenance)

@@ -5,10 +5,11 @@ from importlib.metadata import version
 
 import torch
 
+from exporters.facts import CHECKPOINT_SHA256, ModelFacts
 from exporters.htdemucs.checkpoint import Checkpoint, load_checkpoint
 from exporters.htdemucs.waveform import StemOutputs, segment_samples, waveform_graph
 from exporters.parity import RANDOM_WEIGHTS, TRAINED_WEIGHTS
-from exporters.reference import ModelFacts, Reference
+from exporters.reference import Reference
 from stemcore.model_card import Licences
 
 FAMILY = "htdemucs"
@@ -19,13 +20,10 @@ _PUBLISHED = Licences(code="MIT", weights="research only", noncommercial=True)
 _RANDOM = Licences(code="MIT", weights="none: drawn from a seed", noncommercial=False)
 
 
-def load_htdemucs(
-    source: str, *, trust_pickle: bool = False, facts: ModelFacts | None = None
-) -> Reference:
+def load_htdemucs(source: str, *, trust_pickle: bool = False) -> Reference:
     """Raises CheckpointError or UnsupportedModel."""
     checkpoint = load_checkpoint(source, trust_pickle=trust_pickle)
     model = checkpoint.model
-    facts = facts or _facts(checkpoint)
     return Reference(
         family=FAMILY,
         model=model,
@@ -36,7 +34,7 @@ def load_htdemucs(
         segment_samples=segment_samples(model),
         parameters=sum(parameter.numel() for parameter in model.parameters()),
         floors=RANDOM_WEIGHTS if checkpoint.random_weights else TRAINED_WEIGHTS,
-        facts=_with_provenance(facts, checkpoint),
+        facts=_with_provenance(_facts(checkpoint), checkpoint),
     )
 
 
@@ -47,11 +45,10 @@ def _facts(checkpoint: Checkpoint) -> ModelFacts:
             licences=_RANDOM,
             demonstration=True,
         )
-    published = "checkpoint_sha256" not in checkpoint.provenance
+    published = CHECKPOINT_SHA256 not in checkpoint.provenance
     return ModelFacts(description="HTDemucs", licences=_PUBLISHED if published else _UNKNOWN)
 
 
 def _with_provenance(facts: ModelFacts, checkpoint: Checkpoint) -> ModelFacts:
     versions = {"demucs": version("demucs"), "torch": torch.__version__}
-    known = dict(checkpoint.provenance) | versions | dict(facts.provenance)
-    return dataclasses.replace(facts, provenance=known)
+    return dataclasses.replace(facts, provenance=dict(checkpoint.provenance) | versions)
