@@ -91,8 +91,11 @@ def parse_fields(texts: Sequence[tuple[str, str]]) -> SubmissionFields:
 def _collected(texts: Sequence[tuple[str, str]]) -> Mapping[str, Any]:
     values: dict[str, Any] = {}
     for name, text in texts:
+        if not text:
+            # A form on a page sends what was left blank.
+            continue
         if name == "stems":
-            named = (stem.strip() for stem in text.split(","))
+            named = [stem.strip() for stem in text.split(",")]
             values.setdefault(name, []).extend(stem for stem in named if stem)
         elif name.startswith(_NESTED):
             _set_once(values.setdefault("output", {}), name.removeprefix(_NESTED), text)

@@ -37,6 +37,12 @@ _STEM_RESPONSES: dict[int | str, dict[str, Any]] = {
         ErrorCode.STORAGE_UNAVAILABLE,
     ),
 }
+# HEAD has no body to describe.
+_HEAD_RESPONSES: dict[int | str, dict[str, Any]] = {
+    status: {name: part for name, part in response.items() if name != "content" or status >= 400}
+    for status, response in _STEM_RESPONSES.items()
+    if isinstance(status, int)
+}
 
 
 @router.get(
@@ -83,7 +89,7 @@ router.add_api_route(
     name="head_stem",
     summary="Look at a stem without downloading it",
     response_class=Response,
-    responses=_STEM_RESPONSES,
+    responses=_HEAD_RESPONSES,
 )
 
 

@@ -13,6 +13,11 @@ def test_without_fields_there_are_defaults() -> None:
     assert (fields.clip, fields.priority, fields.metadata) == (ClipMode.CLAMP, 0, {})
 
 
+def test_what_was_left_blank_counts_as_absent() -> None:
+    names = ("model", "stems", "output", "output.format", "overlap", "clip", "metadata")
+    assert parse_fields([(name, "") for name in names]) == parse_fields([])
+
+
 def test_output_is_one_object_or_several_fields() -> None:
     whole = parse_fields([("output", '{"format": "flac", "bit_depth": 16, "sample_rate": 8000}')])
     parts = parse_fields(
