@@ -54,6 +54,8 @@ def _settings(chosen: argparse.Namespace, **changes: Any) -> StackSettings:
 
 
 def _run(work: Coroutine[None, None, None]) -> int:
+    # Shells start background jobs with interrupts ignored; whoever sends us one means it.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         asyncio.run(_until_told(work))
     except (StackError, ClientError, DemoFailed) as error:
