@@ -2,15 +2,28 @@
 
 import asyncio
 import hashlib
+from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import httpx
 import pytest
 
+from gateway.catalogue.service import CatalogueService
+from gateway.composition import Replacements
+from gateway.jobs.job import NewJob
+from gateway.jobs.multipart import Part
+from gateway.jobs.repository import JobRepository
+from gateway.jobs.source_probe import FixedProbe
+from gateway.jobs.submission import SubmissionService
+from gateway.settings import GatewaySettings, StorageSettings
+from stemcore.audio_decoder import SourceFacts
 from stemcore.database.outbox import JOBS_TOPIC
+from stemcore.errors import ErrorCode, Unavailable
 from stemcore.messages import JobRequested, decode
-from tests.integration.gateway.conftest import Caller, Gateway
+from stemcore.storage.filesystem import FilesystemStore
+from tests.integration.gateway.conftest import Caller, Gateway, running_gateway, signed_in
 from tests.integration.gateway.songs import wav
 
 if TYPE_CHECKING:
@@ -171,3 +184,61 @@ async def _until(holds: Any) -> None:
     async with asyncio.timeout(10):
         while not holds():  # noqa: ASYNC110
             await asyncio.sleep(0.01)
+
+
+async def test_a_store_that_is_away_is_said_to_be(
+    caller: Caller,
+    settings: GatewaySettings,
+    replacements: Replacements,
+    tmp_path: Path,
+    pool: "Pool",
+) -> None:
+    blocked = tmp_path / "objects"
+    blocked.write_bytes(b"a file where a directory should be")
+    settings = settings.model_copy(update={"storage": StorageSettings(root=blocked)})
+    async with (
+        running_gateway(settings, instead=replacements) as gateway,
+        signed_in(gateway, caller.account_id) as ours,
+    ):
+        answer = await ours.submit()
+        assert (answer.status_code, answer.json()["error_code"]) == (503, "storage_unavailable")
+        missing = (await ours.http.get("/healthz/ready")).json()["details"]["missing"]
+        assert missing == {"storage": "The object store does not answer."}
+    count = "SELECT count(*) FROM jobs WHERE account_id = $1"
+    assert await pool.fetchval(count, caller.account_id) == 0
+
+
+class LossyRepository(JobRepository):
+    """Commits, and then loses the connection before it can say so."""
+
+    async def add(self, job: NewJob) -> None:
+        await super().add(job)
+        raise Unavailable(ErrorCode.SERVICE_UNAVAILABLE, "The database does not answer.")
+
+
+async def test_a_commit_whose_answer_was_lost_keeps_job_and_song(
+    caller: Caller, pool: "Pool", replacements: Replacements, tmp_path: Path
+) -> None:
+    store = FilesystemStore(tmp_path)
+    facts = SourceFacts(
+        duration_s=1.0, sample_rate_hz=44_100, channels=2, codec="flac", container="flac"
+    )
+    assert replacements.catalogue is not None
+    service = SubmissionService(
+        LossyRepository(pool, max_live_jobs=10),
+        store=store,
+        probe=FixedProbe(facts),
+        catalogue=CatalogueService(replacements.catalogue),
+        default_model="stemyard-mini",
+        max_upload_bytes=1_000,
+    )
+    submitted = await service.submit(caller.account_id, _form(b"song"), idempotency_key=None)
+    assert (await caller.http.get(f"/v1/jobs/{submitted.job.id}")).status_code == 200
+    assert await store.size_bytes(f"sources/{submitted.job.id}/original") == 4
+
+
+async def _form(song: bytes) -> AsyncIterator[Part]:
+    async def chunks() -> AsyncIterator[bytes]:
+        yield song
+
+    yield Part(name="file", filename="song.flac", chunks=chunks())
