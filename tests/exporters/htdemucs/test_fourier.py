@@ -44,7 +44,9 @@ def test_forward_dft_is_the_windowed_transform(size: int) -> None:
 @pytest.mark.parametrize("size", [4096, 2048, 900])
 def test_inverse_dft_is_the_windowed_inverse_with_an_empty_nyquist_bin(size: int) -> None:
     parts = noise(3, 2, size // 2)
-    bins = torch.nn.functional.pad(torch.complex(parts[:, 0], parts[:, 1]).cdouble(), (0, 1))
+    bins = torch.nn.functional.pad(
+        torch.complex(parts[:, 0].double(), parts[:, 1].double()), (0, 1)
+    )
     window = torch.hann_window(size, dtype=torch.float64) * size**0.5 / 1.5
     expected = torch.fft.irfft(bins) * window
     assert snr_db(expected.numpy(), InverseDft(size)(parts).numpy()) > LEAST_SNR_DB
