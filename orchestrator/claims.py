@@ -47,12 +47,12 @@ def result_prefix(job_id: UUID, lease_token: int) -> str:
 class Outcome:
     """What a successful run leaves in the job row.
 
-    `ledger` holds seconds per stage, `measures` figures about the result, `warnings` a code and a
-    message each.
+    `ledger` holds seconds per stage and counts, `measures` figures about the result, `warnings` a
+    code and a message each.
     """
 
     results: Sequence[ResultFile]
-    ledger: Mapping[str, float]
+    ledger: Mapping[str, Any]
     source_facts: Mapping[str, Any]
     measures: Mapping[str, Any]
     warnings: Sequence[Mapping[str, str]]

@@ -157,7 +157,7 @@ class SeparationRun:
         self.ledger.add("store_s", monotonic() - stored_from)
         self.ledger.add("inference_s", joined.inference_s)
         self.ledger.add("join_s", joined.join_s)
-        self.ledger.segments = len(plan)
+        self.ledger.add_segments(len(plan), max_batch_size=self.card.max_batch_size)
         return joined, [task.result() for task in deliveries]
 
     def _file_format(self, facts: MixFacts) -> FileFormat:

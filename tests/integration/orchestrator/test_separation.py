@@ -74,6 +74,7 @@ async def test_every_stem_is_published_with_its_figures(
     # The gains add up to one, so only rounding is missed.
     assert row["measures"]["null_depth_db"] > 120
     assert row["ledger"]["segments"] == 7
+    assert row["ledger"]["batch_sizes"] == {"1": 7}
     assert row["ledger"]["upload_s"] == 0.25
     assert {
         "queue_s",
