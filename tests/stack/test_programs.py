@@ -8,6 +8,7 @@ import sys
 from asyncio.subprocess import PIPE, STDOUT, Process
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 
 import psutil
@@ -34,7 +35,7 @@ def short_song(tmp_path: Path) -> Path:
 
 @asynccontextmanager
 async def program(runtimes: Path, *arguments: str) -> AsyncGenerator[Process]:
-    """`python -m stemyard ...`, killed at the end unless it has ended."""
+    """`python -m stemyard ...` as a shell's background job; killed at the end unless it ended."""
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
@@ -45,6 +46,7 @@ async def program(runtimes: Path, *arguments: str) -> AsyncGenerator[Process]:
         stdout=PIPE,
         stderr=STDOUT,
         limit=1 << 20,
+        preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_IGN),
     )
     try:
         yield process
