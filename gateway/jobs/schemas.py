@@ -147,7 +147,9 @@ class JobResponse(BaseModel):
         description="How far the sum of all stems lies from the song, as a signal-to-error ratio."
     )
     measures: dict[str, Any] = Field(description="Figures measured on the results.")
-    ledger: dict[str, Any] = Field(description="Where the time went, in seconds.")
+    ledger: dict[str, Any] = Field(
+        description="Where the time went (`..._s`: seconds), and the batches met."
+    )
     created_at: datetime
     updated_at: datetime
     queued_at: datetime | None
