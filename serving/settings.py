@@ -50,7 +50,7 @@ class ServingSettings(BaseSettings):
     tuning: ModelTuning = ModelTuning()
     tuning_by_model: dict[str, ModelTuning] = Field(default_factory=dict[str, ModelTuning])
     warm_up: bool = True
-    allocator: Literal["default", "raised"] = "raised"
+    allocator: Literal["default", "raised"] = "default"
     exit_timeout_s: int = Field(default=10, ge=0)
     log_verbose: int = Field(default=0, ge=0)
 

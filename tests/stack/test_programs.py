@@ -19,7 +19,7 @@ from stemyard.stack.settings import ROOT
 from synthesis import song
 from tests.stack.conftest import TINY_REPOSITORY
 
-END_LIMIT_S = 90.0
+END_LIMIT_S = 200.0
 TINY = ("--model", "tiny", "--repository", str(TINY_REPOSITORY))
 STEMS = ("drums", "bass", "other", "vocals")
 
