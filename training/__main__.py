@@ -18,7 +18,7 @@ from training.trainer import RunFiles, Trainer, TrainingPlan, ValidationSet, run
 _CACHE = Path(".cache/training")
 _HERE = Path(__file__).parent
 WEIGHTS = _HERE / "weights" / "stemyard-mini.safetensors"
-TRAINING_BANK = bank.BankPlan(sampled=420, synthetic=120, duration_s=14.0)
+TRAINING_BANK = bank.BankPlan(sampled=420, synthetic=120, low_melodic=180, duration_s=14.0)
 VALIDATION_BANK = bank.BankPlan(sampled=10, synthetic=2, duration_s=14.0, validation=True)
 
 
@@ -47,6 +47,7 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("--run", default="mini")
     train.add_argument("--minutes", type=float, default=90.0, help="active time of the whole run")
     train.add_argument("--seed", type=int, default=1)
+    train.add_argument("--learning-rate", type=float, default=TrainingPlan().learning_rate)
     train.set_defaults(verb=_train)
     evaluate = verbs.add_parser("evaluate", help="judge weights on the held-out songs")
     evaluate.add_argument("--weights", type=Path, default=WEIGHTS)
@@ -77,7 +78,11 @@ def _prepare(options: argparse.Namespace) -> int:
 
 
 def _train(options: argparse.Namespace) -> int:
-    plan = TrainingPlan(seed=options.seed, budget_s=60 * options.minutes)
+    plan = TrainingPlan(
+        seed=options.seed,
+        budget_s=60 * options.minutes,
+        learning_rate=options.learning_rate,
+    )
     torch.manual_seed(plan.seed)
     torch.set_num_threads(1)
     training_bank = bank.load(options.cache / "bank" / "training")

@@ -1,7 +1,6 @@
 """The bank: rendered stems on disk as 16-bit PCM, read by random access while training."""
 
 import json
-import os
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
@@ -17,11 +16,12 @@ from synthesis.signal import SAMPLE_RATE_HZ, Signal
 from synthesis.song import mixed
 from training import songs
 from training.errors import MissingBankError
-from training.manifest import Manifest
+from training.manifest import Manifest, Palette
 
 _SCALE = 32_767.0
 _CHUNK = 6
 _SAMPLED_SEED = 0
+_LOW_MELODIC_SEED = 100_000
 _SYNTHETIC_SEED = 500_000
 _VALIDATION_OFFSET = 250_000
 _MOST_SONGS = 100_000
@@ -29,16 +29,20 @@ _MOST_SONGS = 100_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BankPlan:
-    """How many songs of `duration_s` with sampled and with purely synthetic sources."""
+    """How many songs of `duration_s` with sampled and with purely synthetic sources.
+
+    The `low_melodic` ones are sampled, with a melodic instrument on the bass line.
+    """
 
     sampled: int
     synthetic: int
+    low_melodic: int = 0
     duration_s: float
     validation: bool = False
 
     @property
     def items(self) -> int:
-        return self.sampled + self.synthetic
+        return self.sampled + self.synthetic + self.low_melodic
 
     @property
     def samples(self) -> int:
@@ -70,10 +74,9 @@ class Bank:
 class _Chunk:
     root: Path
     plan: BankPlan
-    manifest: Manifest
+    palette: Palette | None
     first: int
     seeds: tuple[int, ...]
-    sampled: bool
 
 
 def prepare(root: Path, plan: BankPlan, manifest: Manifest, *, workers: int) -> None:
@@ -88,6 +91,7 @@ def prepare(root: Path, plan: BankPlan, manifest: Manifest, *, workers: int) -> 
     described = {
         "sampled": plan.sampled,
         "synthetic": plan.synthetic,
+        "low_melodic": plan.low_melodic,
         "duration_s": plan.duration_s,
         "validation": plan.validation,
     }
@@ -116,9 +120,13 @@ def _file(root: Path, stem: str) -> Path:
 def _chunks(root: Path, plan: BankPlan, manifest: Manifest) -> list[_Chunk]:
     offset = _VALIDATION_OFFSET if plan.validation else 0
     chunks = []
-    for sampled, count, base, first in (
-        (True, plan.sampled, _SAMPLED_SEED + offset, 0),
-        (False, plan.synthetic, _SYNTHETIC_SEED + offset, plan.sampled),
+    palette = manifest.training
+    low = songs.with_low_melodic_basses(palette)
+    first = 0
+    for played_by, count, base in (
+        (palette, plan.sampled, _SAMPLED_SEED + offset),
+        (None, plan.synthetic, _SYNTHETIC_SEED + offset),
+        (low, plan.low_melodic, _LOW_MELODIC_SEED + offset),
     ):
         for start in range(0, count, _CHUNK):
             seeds = tuple(base + index for index in range(start, min(start + _CHUNK, count)))
@@ -126,21 +134,19 @@ def _chunks(root: Path, plan: BankPlan, manifest: Manifest) -> list[_Chunk]:
                 _Chunk(
                     root=root,
                     plan=plan,
-                    manifest=manifest,
+                    palette=played_by,
                     first=first + start,
                     seeds=seeds,
-                    sampled=sampled,
                 )
             )
+        first += count
     return chunks
 
 
 def _render_chunk(chunk: _Chunk) -> None:
-    os.nice(5)
     duration_s = chunk.plan.duration_s
-    if chunk.sampled:
-        palette = chunk.manifest.training
-        rendered = songs.render(palette, seeds=list(chunk.seeds), duration_s=duration_s)
+    if chunk.palette:
+        rendered = songs.render(chunk.palette, seeds=list(chunk.seeds), duration_s=duration_s)
         stem_sets = [song.stems for song in rendered]
     else:
         stem_sets = [synthesis.song(seed=s, duration_s=duration_s).stems for s in chunk.seeds]

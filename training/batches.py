@@ -6,9 +6,9 @@ import numpy as np
 import soxr
 
 from synthesis import STEMS
-from synthesis.signal import SAMPLE_RATE_HZ, Signal
+from synthesis.signal import SAMPLE_RATE_HZ, Signal, level
 from training.bank import Bank
-from training.effects import equalised
+from training.effects import equalised, saturated
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,9 +19,10 @@ class Remix:
     same_song: float = 0.3
     gain_db: float = 5.0
     repitch: float = 0.5
-    repitch_octaves: float = 0.2
-    equalise: float = 0.4
-    equalise_db: float = 3.0
+    repitch_octaves: float = 0.35
+    equalise: float = 0.6
+    equalise_db: float = 4.0
+    saturate: float = 0.2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,11 +62,19 @@ class Mixer:
             signal = _resampled(signal, ratio=length / taken, length=length)
         if rng.random() < self.remix.equalise:
             signal = equalised(signal, rng, spread_db=self.remix.equalise_db)
+        if rng.random() < self.remix.saturate:
+            signal = _saturated(signal, drive=float(rng.uniform(1, 4)))
         if rng.random() < 0.5:
             signal = signal[::-1]
         sign = 1.0 if together or rng.random() < 0.5 else -1.0
         gain_db = rng.uniform(-1, 1) * self.remix.gain_db
         return signal * np.float32(sign * 10 ** (gain_db / 20))
+
+
+def _saturated(signal: Signal, *, drive: float) -> Signal:
+    """Soft clipping that keeps the level."""
+    shaped = saturated(signal, drive=drive)
+    return shaped * np.float32(level(signal) / max(level(shaped), 1e-9))
 
 
 def _resampled(signal: Signal, *, ratio: float, length: int) -> Signal:

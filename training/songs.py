@@ -1,7 +1,7 @@
 """Songs played by a cast of sampled instruments and voices, with their stems."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -16,6 +16,9 @@ _CHORDAL_PROGRAMS = frozenset(
     (*range(8), *range(16, 32), 46, *range(48, 52), *range(61, 64), *range(80, 96), 104, 106, 107)
 )
 _PADS = frozenset((*range(48, 52), *range(88, 96), *range(16, 21)))
+# Melodic programs that sound like something when they play a bass line.
+_LOW_RANGES = ((0, 6), (16, 20), (24, 32), (42, 47), (48, 52), (57, 64), (66, 71), (80, 88))
+_LOW_PROGRAMS = frozenset(program for span in _LOW_RANGES for program in range(*span)) - {85}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +47,12 @@ class _Session:
     score: Score
     cast: _Cast
     rng: np.random.Generator
+
+
+def with_low_melodic_basses(palette: Palette) -> Palette:
+    """The palette with its melodic instruments as basses: far more timbres than the basses have."""
+    low = tuple(program for program in palette.melodic if program in _LOW_PROGRAMS)
+    return replace(palette, basses=low)
 
 
 def render(palette: Palette, *, seeds: list[int], duration_s: float) -> list[RenderedSong]:

@@ -31,7 +31,7 @@ class TrainingPlan:
     budget_s: float = 5_400.0
     excerpts: int = 2
     workers: int = 2
-    learning_rate: float = 1e-2
+    learning_rate: float = 5e-3
     weight_decay: float = 0.01
     warm_up_s: float = 30.0
     clip_norm: float = 50.0
@@ -162,7 +162,10 @@ class Trainer:
         self.model.load_state_dict(state["model"])
         self.averaged = state["averaged"]
         for optimiser, saved in zip(self._optimisers, state["optimisers"], strict=True):
+            peaks = [group["peak_lr"] for group in optimiser.param_groups]
             optimiser.load_state_dict(saved)
+            for group, peak in zip(optimiser.param_groups, peaks, strict=True):
+                group["peak_lr"] = peak
 
 
 def validate(

@@ -28,7 +28,7 @@ def test_every_example_has_all_stems_at_the_asked_length(small_bank: Bank) -> No
 
 
 def test_without_augmentation_examples_are_the_banks_own_songs(small_bank: Bank) -> None:
-    plain = Remix(excerpt_s=6.0, same_song=1.0, gain_db=0.0, equalise=0.0)
+    plain = Remix(excerpt_s=6.0, same_song=1.0, gain_db=0.0, equalise=0.0, saturate=0.0)
     [example] = Mixer(bank=small_bank, remix=plain, seed=1).batch(0, size=1)
 
     for name, stem in zip(STEMS, example, strict=True):
