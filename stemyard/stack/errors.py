@@ -4,7 +4,8 @@ StackError
 ├── RuntimeInUse     another stack runs from the same directory
 ├── EnvironmentLacks something on this machine is missing; the text says how to get it
 ├── ProcessFailed    a process ended again and again before it was ready; names its log
-└── StartTimedOut    a process was not ready in time; names its log
+├── StartTimedOut    a process was not ready in time; names its log
+└── NothingToServe   all runs, but no job could: says which models were refused, and why
 """
 
 from pathlib import Path
@@ -31,6 +32,10 @@ class ProcessFailed(StackError):
 
 class StartTimedOut(ProcessFailed):
     """The process runs, but does not answer as it should."""
+
+
+class NothingToServe(StackError):
+    """What the gateway misses, in its own words, and what Triton was refused."""
 
 
 def _tail(log: Path, lines: int = 15) -> str:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from stemyard.stack import services, triton
 from stemyard.stack.database import start_database
-from stemyard.stack.errors import StartTimedOut
+from stemyard.stack.errors import NothingToServe
 from stemyard.stack.postgresql import PostgresqlCluster
 from stemyard.stack.runtime import RuntimeDirectory
 from stemyard.stack.services import Backing, GatewayDoor
@@ -18,6 +18,9 @@ from stemyard.stack.settings import StackSettings
 from stemyard.stack.supervisor import Supervisor, supervisor
 from stemyard.stack.triton import TritonDoors
 from stemyard.stack.waiting import until
+
+# By then every server answers; what is still missing will not come.
+_LAST_CHECK_TIMEOUT_S = 20.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,13 +34,13 @@ class OneMachineStack:
     gateway: GatewayDoor
 
     async def ready(self, *, timeout_s: float) -> None:
-        """Waits until a job could run. Raises StartTimedOut with what the gateway misses."""
+        """Waits until a job could run. Raises NothingToServe."""
         try:
             await until(self.gateway.is_ready, timeout_s=timeout_s)
         except TimeoutError as error:
             missing = await self.gateway.what_is_missing()
-            log = self.runtime.logs / "triton.log"
-            raise StartTimedOut("the stack", what=f"is not ready: {missing}", log=log) from error
+            refused = triton.refusals(self.runtime.logs / "triton.log")
+            raise NothingToServe("\n".join([f"not ready: {missing}", *refused])) from error
 
 
 @asynccontextmanager
@@ -50,7 +53,7 @@ async def one_machine_stack(
     """
     async with supervisor() as processes:
         stack = await _start(processes, settings, runtime)
-        await stack.ready(timeout_s=settings.start_timeout_s)
+        await stack.ready(timeout_s=_LAST_CHECK_TIMEOUT_S)
         yield stack
 
 

@@ -42,6 +42,7 @@ class RuntimeDirectory:
 @contextmanager
 def locked(root: Path) -> Generator[RuntimeDirectory]:
     """Holds the directory for this process; raises RuntimeInUse when another one does."""
+    root.mkdir(parents=True, exist_ok=True, mode=0o700)
     runtime = RuntimeDirectory(root=root.resolve())
     for folder in (runtime.logs, runtime.objects, runtime.scratch, runtime.serving):
         folder.mkdir(parents=True, exist_ok=True)

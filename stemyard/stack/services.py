@@ -1,5 +1,6 @@
 """Gateway and orchestrator as processes of the stack."""
 
+import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -44,7 +45,10 @@ class GatewayDoor:
             answer = await http_probe.get(f"{self.address}/healthz/ready")
         except httpx.HTTPError as error:
             return f"the gateway does not answer: {error!r}"
-        return answer.text
+        try:
+            return json.dumps(answer.json()["details"])
+        except (ValueError, KeyError):
+            return answer.text
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

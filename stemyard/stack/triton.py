@@ -65,6 +65,16 @@ def plan(doors: TritonDoors, runtime: RuntimeDirectory, settings: StackSettings)
     )
 
 
+def refusals(log: Path) -> tuple[str, ...]:
+    """Why models are missing since the last start: not what they claim, or not to be loaded."""
+    *_, verified, loaded = ["", *log.read_text(errors="replace").split('"server_starting"')]
+    refused = [json.loads(line) for line in verified.splitlines() if '"model_refused"' in line]
+    return (
+        *(f"{each['model']} was refused, {each['reason']}: {each['detail']}" for each in refused),
+        *(line for line in loaded.splitlines() if "failed to load" in line and "version" in line),
+    )
+
+
 def remove_shared_memory(server: int) -> None:
     """What a killed server could not remove; `serving` names its regions after namespace and id."""
     namespace = Path("/proc/self/ns/pid").stat().st_ino

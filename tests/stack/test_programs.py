@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import shutil
 import signal
 import sys
 from asyncio.subprocess import PIPE, STDOUT, Process
@@ -135,6 +136,22 @@ async def test_demo_of_an_absent_model_says_what_is_missing(
     assert process.returncode == 1
     assert str(empty) in output
     assert "Traceback" not in output
+
+
+async def test_demo_names_the_model_that_was_refused(
+    runtimes: Path, short_song: Path, tmp_path: Path
+) -> None:
+    repository = tmp_path / "models"
+    shutil.copytree(TINY_REPOSITORY / "tiny", repository / "tiny")
+    with (repository / "tiny" / "1" / "model.onnx").open("ab") as file:
+        file.write(b"\0")
+    arguments = ("--song", str(short_song), "--out", str(tmp_path / "out"), "--model", "tiny")
+    async with program(runtimes, "demo", *arguments, "--repository", str(repository)) as process:
+        output = await whole_output(process)
+    assert process.returncode == 1
+    assert "tiny was refused, digest_differs: 1/model.onnx has sha256" in output
+    assert "Traceback" not in output
+    assert processes_below(runtimes / "run-") == []
 
 
 @pytest.mark.parametrize("told", [signal.SIGINT, signal.SIGTERM])

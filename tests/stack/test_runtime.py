@@ -15,6 +15,11 @@ def test_one_directory_serves_one_stack_at_a_time(tmp_path: Path) -> None:
         assert again.logs.is_dir()
 
 
+def test_nobody_else_reads_the_songs(tmp_path: Path) -> None:
+    with locked(tmp_path / "up") as runtime:
+        assert runtime.root.stat().st_mode & 0o077 == 0
+
+
 def test_a_throw_away_directory_is_gone_afterwards(tmp_path: Path) -> None:
     with throw_away(tmp_path) as runtime:
         assert runtime.scratch.is_dir()
