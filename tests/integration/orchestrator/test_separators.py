@@ -65,7 +65,9 @@ async def server(tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[Ser
     with locked(root / "runtime") as runtime:
         async with supervisor() as processes, open_triton(settings) as client:
             process = processes.start(
-                stack_triton.plan(doors, runtime, StackSettings(repository=repository))
+                stack_triton.plan(
+                    doors, runtime, StackSettings(repository=repository, default_model="gains")
+                )
             )
             await process.ready()
             catalogue = TritonCatalogue(client, timeout_s=2.0, fresh_s=0.0)
