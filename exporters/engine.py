@@ -6,11 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import onnxruntime as ort
-from numpy.typing import NDArray
 
+from exporters.audio import Audio
 from exporters.specification import INPUT_NAME
-
-Audio = NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,7 +6,7 @@ from enum import StrEnum
 
 import numpy as np
 
-from exporters.engine import Audio
+from exporters.audio import Audio
 from stemcore.model_card import ParityFigure
 
 # Equal bytes have no error to divide by; JSON has no infinity.

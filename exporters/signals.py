@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from exporters.engine import Audio
+from exporters.audio import Audio
 from exporters.specification import WaveformSpecification
 
 SILENCE = "silence"

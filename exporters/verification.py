@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterator, Mapping
 import numpy as np
 import torch
 
+from exporters.audio import Audio
 from exporters.card_writer import ModelFolder, make_card
-from exporters.engine import Audio, OnnxEngine, TensorDeclaration
+from exporters.engine import OnnxEngine, TensorDeclaration
 from exporters.errors import ParityError
 from exporters.export import specify
 from exporters.facts import facts_of
