@@ -10,7 +10,6 @@ import torch
 from synthesis import STEMS
 from training import bank, batches, manifest, results, yardsticks
 from training import model as models
-from training.candidate import TrainedModel
 from training.errors import TrainingError
 from training.results import RESULTS_FILE, evaluate_all
 from training.trainer import RunFiles, Trainer, TrainingPlan, ValidationSet, run
@@ -52,6 +51,7 @@ def _parser() -> argparse.ArgumentParser:
     evaluate = verbs.add_parser("evaluate", help="judge weights on the held-out songs")
     evaluate.add_argument("--weights", type=Path, default=WEIGHTS)
     evaluate.add_argument("--songs", type=int, default=manifest.HELD_OUT_SONGS)
+    evaluate.add_argument("--workers", type=int, default=2)
     evaluate.add_argument("--results", type=Path, default=RESULTS_FILE)
     evaluate.set_defaults(verb=_evaluate)
     fit = verbs.add_parser("fit-equaliser", help="fit the yardstick on the sampled training songs")
@@ -104,11 +104,7 @@ def _fit_equaliser(options: argparse.Namespace) -> int:
 
 
 def _evaluate(options: argparse.Namespace) -> int:
-    separators: dict[str, yardsticks.Separator] = {
-        "model": TrainedModel(models.load(options.weights)),
-        **yardsticks.all_of(yardsticks.load_equaliser()),
-    }
-    evaluation = evaluate_all(separators, song_count=options.songs)
+    evaluation = evaluate_all(options.weights, song_count=options.songs, workers=options.workers)
     command = ("python", "-m", "training", *sys.argv[1:])
     content = results.document(evaluation, weights=options.weights, command=command)
     results.save(content, options.results)

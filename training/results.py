@@ -2,15 +2,20 @@
 
 import hashlib
 import json
-import logging
 import platform
 import subprocess
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-from training import heldout
+import torch
+
+from training import heldout, yardsticks
+from training import model as models
+from training.candidate import TrainedModel
 from training.evaluate import (
     REQUIRED_GAIN_DB,
     Scores,
@@ -22,10 +27,17 @@ from training.evaluate import (
 )
 from training.yardsticks import Separator
 
-_log = logging.getLogger(__name__)
 RESULTS_FILE = Path(__file__).parent / "results" / "held_out.json"
 _MODEL = "model"
 _EQUALISER = "equaliser"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judgement:
+    """SDR in dB per separator and stem of one song, and how far its stems' levels spread."""
+
+    scores: Mapping[str, Scores]
+    spread_db: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,17 +82,28 @@ def document(evaluation: Evaluation, *, weights: Path, command: Sequence[str]) -
     }
 
 
-def evaluate_all(separators: Mapping[str, Separator], *, song_count: int) -> Evaluation:
-    """Every separator on the first `song_count` held-out songs."""
-    scores: dict[str, list[Scores]] = {name: [] for name in separators}
-    spreads_db: list[float] = []
-    for index in range(song_count):
-        song = heldout.song(index)
-        spreads_db.append(level_spread_db(song))
-        for name, separator in separators.items():
-            scores[name].append(score(separator, song))
-        _log.info("song %d: %s", index, _rounded(scores[_MODEL][-1]))
-    return Evaluation(scores=scores, spreads_db=spreads_db)
+def evaluate_all(weights: Path, *, song_count: int, workers: int) -> Evaluation:
+    """The model in `weights` and every yardstick on the first `song_count` held-out songs."""
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+        judged = list(pool.map(judge, [weights] * song_count, range(song_count)))
+    return Evaluation(
+        scores={name: [song.scores[name] for song in judged] for name in judged[0].scores},
+        spreads_db=[song.spread_db for song in judged],
+    )
+
+
+def judge(weights: Path, index: int) -> Judgement:
+    """One held-out song, in one thread."""
+    torch.set_num_threads(1)
+    separators: dict[str, Separator] = {
+        _MODEL: TrainedModel(models.load(weights)),
+        **yardsticks.all_of(yardsticks.load_equaliser()),
+    }
+    song = heldout.song(index)
+    return Judgement(
+        scores={name: score(separator, song) for name, separator in separators.items()},
+        spread_db=level_spread_db(song),
+    )
 
 
 def table(content: Mapping[str, Any]) -> str:

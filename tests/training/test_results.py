@@ -8,11 +8,10 @@ from typing import Any
 import pytest
 
 from synthesis import STEMS
-from training import evaluate, heldout, yardsticks
+from training import evaluate, yardsticks
 from training import model as models
 from training.__main__ import WEIGHTS
-from training.candidate import TrainedModel
-from training.results import RESULTS_FILE
+from training.results import RESULTS_FILE, judge
 
 TOLERANCE_DB = 0.1
 LEVEL_SPREAD_DB = 12.0
@@ -54,15 +53,8 @@ def test_every_stem_of_every_song_is_within_12_db_of_the_loudest(recorded: dict[
 
 
 def test_a_song_scores_what_is_recorded(synthesisers: None, recorded: dict[str, Any]) -> None:
-    song = heldout.song(3)
-    separators = {
-        "model": TrainedModel(models.load(WEIGHTS)),
-        **yardsticks.all_of(yardsticks.load_equaliser()),
-    }
+    found = judge(WEIGHTS, 3)
 
-    assert evaluate.level_spread_db(song) == pytest.approx(
-        recorded["level_spreads_db"][3], abs=TOLERANCE_DB
-    )
-    for name, separator in separators.items():
-        found = evaluate.score(separator, song)
-        assert found == pytest.approx(recorded["per_song_db"][name][3], abs=TOLERANCE_DB)
+    assert found.spread_db == pytest.approx(recorded["level_spreads_db"][3], abs=TOLERANCE_DB)
+    for name, scores in found.scores.items():
+        assert scores == pytest.approx(recorded["per_song_db"][name][3], abs=TOLERANCE_DB)
