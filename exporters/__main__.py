@@ -76,7 +76,7 @@ def _line(figure: ParityFigure) -> str:
         measured = f"{figure.snr_db:6.1f} dB (at least {figure.required_db:.1f})"
     else:
         measured = f"{figure.abs_error:.1e} (at most {figure.allowed_abs_error:.0e})"
-    return f"{verdict} {figure.step:36} {figure.signal:10} {measured} {figure.worst_stem}"
+    return f"{verdict} {figure.step:46} {figure.signal:10} {measured} {figure.worst_stem}"
 
 
 def _parser() -> argparse.ArgumentParser:

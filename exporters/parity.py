@@ -12,14 +12,15 @@ from stemcore.model_card import ParityFigure
 # Equal bytes have no error to divide by; JSON has no infinity.
 BEST_SNR_DB = 200.0
 SILENCE_ERROR = 1e-6
-# What the engine may lose beyond what Demucs itself loses to float32.
+# What a candidate may lose beyond what Demucs itself loses to float32.
 ROUNDING_MARGIN_DB = 6.0
 
 
 class Step(StrEnum):
     GRAPH = "graph: PyTorch against Demucs"
     ENGINE = "engine: ONNX Runtime against Demucs"
-    EXACT = "engine: against Demucs in float64"
+    GRAPH_EXACT = "graph: PyTorch against Demucs in float64"
+    ENGINE_EXACT = "engine: ONNX Runtime against Demucs in float64"
     BATCH_2 = "batch 2 against batch 1"
     BATCH_4 = "batch 4 against batch 1"
 
@@ -35,8 +36,9 @@ class Floors:
     def of(self, step: Step) -> float:
         floors = {
             Step.GRAPH: self.graph_db,
+            Step.GRAPH_EXACT: self.graph_db,
             Step.ENGINE: self.engine_db,
-            Step.EXACT: self.engine_db,
+            Step.ENGINE_EXACT: self.engine_db,
         }
         return floors.get(step, self.batch_db)
 

@@ -8,14 +8,16 @@ from exporters.audio import Audio
 from exporters.specification import WaveformSpecification
 
 SILENCE = "silence"
+IMPULSES = ("clicks", "lone click")
 _SEED = 20_260_101
 
 
 def trial_signals(specification: WaveformSpecification) -> Mapping[str, Audio]:
     return {
         "music": music_like(specification),
-        "clicks": clicks(specification),
         "noise": _noise(specification),
+        "clicks": clicks(specification),
+        "lone click": lone_click(specification),
         SILENCE: np.zeros(specification.signal_shape, np.float32),
     }
 

@@ -1,7 +1,15 @@
 import numpy as np
 import pytest
 
-from exporters.parity import BEST_SNR_DB, Floors, Step, compare, compare_silence, snr_db
+from exporters.parity import (
+    BEST_SNR_DB,
+    TRAINED_WEIGHTS,
+    Floors,
+    Step,
+    compare,
+    compare_silence,
+    snr_db,
+)
 
 RNG = np.random.default_rng(11)
 TONE = RNG.standard_normal((2, 1000)).astype(np.float32)
@@ -42,4 +50,5 @@ def test_silence_is_judged_by_its_largest_error(error: float, passed: bool) -> N
 
 def test_floors_belong_to_steps() -> None:
     floors = Floors()
-    assert [floors.of(step) for step in Step] == [115.0, 95.0, 95.0, 105.0, 105.0]
+    assert [floors.of(step) for step in Step] == [115.0, 95.0, 115.0, 95.0, 105.0, 105.0]
+    assert TRAINED_WEIGHTS.of(Step.ENGINE) == 90.0

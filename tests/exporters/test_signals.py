@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from exporters.signals import lone_click, trial_signals
+from exporters.signals import trial_signals
 from exporters.specification import WaveformSpecification
 
 SPECIFICATION = WaveformSpecification(
@@ -17,7 +17,7 @@ SPECIFICATION = WaveformSpecification(
 
 def test_signals_fill_one_segment_and_repeat() -> None:
     signals, again = trial_signals(SPECIFICATION), trial_signals(SPECIFICATION)
-    assert set(signals) == {"music", "clicks", "noise", "silence"}
+    assert set(signals) == {"music", "clicks", "lone click", "noise", "silence"}
     for name, audio in signals.items():
         assert audio.shape == (2, 100_000)
         assert audio.dtype == np.float32
@@ -30,7 +30,7 @@ def test_each_signal_is_what_its_name_says() -> None:
     assert 0.99 < np.abs(signals["noise"]).max() <= 1.0
     assert not signals["silence"].any()
     assert np.count_nonzero(signals["clicks"][0]) == 9
-    assert np.count_nonzero(lone_click(SPECIFICATION)[0]) == 1
+    assert np.count_nonzero(signals["lone click"][0]) == 1
 
 
 def test_the_channels_of_music_differ() -> None:
