@@ -22,8 +22,6 @@ SONGS = (0, 13, 26, 39)
 TOLERANCE_DB = 0.1
 FLOAT = {"format": "wav", "bit_depth": 32}
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
-
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def stack(runtimes: Path) -> AsyncGenerator[OneMachineStack]:
@@ -40,6 +38,7 @@ def published() -> list[dict[str, float]]:
     return evaluation["per_song_db"]["model"]
 
 
+@pytest.mark.asyncio(loop_scope="module")
 @pytest.mark.parametrize("index", SONGS)
 async def test_a_held_out_song_is_separated_as_published(
     stack: OneMachineStack, published: list[dict[str, float]], tmp_path: Path, index: int
