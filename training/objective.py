@@ -5,25 +5,15 @@ import torch
 _FLOOR = 1e-3
 
 
-def error_db(
-    estimate: torch.Tensor,
-    target: torch.Tensor,
-    mix: torch.Tensor,
-    *,
-    stem_weights: tuple[float, ...] | None = None,
-) -> torch.Tensor:
-    """Mean over examples and stems, weighted by `stem_weights`, of the error's level in dB.
+def error_db(estimate: torch.Tensor, target: torch.Tensor, mix: torch.Tensor) -> torch.Tensor:
+    """Mean over examples and stems of the error's level in dB.
 
     Shapes (batch, stems, 2, n) and (batch, 2, n). It falls dB for dB as the SDR rises; the floor,
     30 dB below the mix, keeps near-silent excerpts from outweighing the rest.
     """
     error = (estimate - target).square().mean(dim=(-2, -1))
     floor = _FLOOR * mix.square().mean(dim=(-2, -1))
-    levels_db = 10 * torch.log10(error + floor[:, None] + 1e-10)
-    if stem_weights is None:
-        return levels_db.mean()
-    weights = torch.tensor(stem_weights)
-    return (levels_db * weights / weights.mean()).mean()
+    return 10 * torch.log10(error + floor[:, None] + 1e-10).mean()
 
 
 def sdr_db(estimate: torch.Tensor, target: torch.Tensor) -> torch.Tensor:

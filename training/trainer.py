@@ -37,7 +37,6 @@ class TrainingPlan:
     clip_norm: float = 50.0
     ema_decay: float = 0.999
     bfloat16: bool = True
-    stem_weights: tuple[float, ...] | None = None
     report_every: int = 200
 
 
@@ -129,7 +128,7 @@ class Trainer:
             "cpu", dtype=torch.bfloat16, enabled=self._plan.bfloat16, cache_enabled=False
         ):
             estimate = self.model(mix)
-        loss = error_db(estimate.float(), stems, mix, stem_weights=self._plan.stem_weights)
+        loss = error_db(estimate.float(), stems, mix)
         gradients = torch.autograd.grad(loss, self._parameters)
         return _Share(gradients=gradients, loss_db=loss.item())
 
