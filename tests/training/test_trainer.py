@@ -123,7 +123,14 @@ def test_a_long_pause_costs_the_budget_twenty_seconds_at_most(
 
 
 def test_training_lowers_the_loss_on_one_excerpt(small_bank: Bank) -> None:
-    plan = TrainingPlan(budget_s=1e9, excerpts=1, workers=1, warm_up_s=1.0, bfloat16=False)
+    plan = TrainingPlan(
+        budget_s=1e9,
+        excerpts=1,
+        workers=1,
+        warm_up_s=1.0,
+        learning_rate=2e-2,
+        bfloat16=False,
+    )
     one_place = replace(small_bank, plan=BankPlan(sampled=0, synthetic=1, duration_s=0.51))
     remix = Remix(excerpt_s=0.5, same_song=1.0, gain_db=0.0, equalise=0.0, saturate=0.0)
     trainer = Trainer(plan, Mixer(bank=one_place, remix=remix, seed=1), _tiny())
