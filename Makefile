@@ -96,6 +96,8 @@ train-mini: exporters ## Train stemyard-mini again from seeds, two hours, and ju
 bench: dev exporters $(TRITON)/.synced ## Measure speed and memory, and write bench/results/
 	$(DEV)/bin/python -m bench.end_to_end mini
 	$(DEV)/bin/python -m bench.end_to_end full
+	$(EXPORTERS)/bin/python -m bench.engines htdemucs-full --repository .cache/bench/models \
+	  --checkpoint .cache/bench/htdemucs-full.safetensors
 	$(DEV)/bin/python -m bench.memory
 
 # --- environments ---------------------------------------------------------------------------
