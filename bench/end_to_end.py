@@ -135,10 +135,11 @@ def raw_seconds(engine: str, model: Path, segments: Path) -> list[float]:
 def demucs_seconds(subject: Subject, path: Path) -> float:
     """Demucs' command line on the same file and weights, start-up included."""
     assert subject.checkpoint is not None
-    command = [EXPORTERS, "-m", "demucs", "-n", subject.name, "--repo", subject.checkpoint.parent]
+    package = subject.checkpoint
+    command = [EXPORTERS, "-m", "demucs", "-n", package.stem, "--repo", package.parent]
     command += ["--shifts", "0", "-d", "cpu", "-o", CACHE / "demucs-out", path]
     started = time.perf_counter()
-    subprocess.run(command, cwd=ROOT, capture_output=True, check=True)
+    subprocess.run(command, cwd=ROOT, stdout=subprocess.DEVNULL, check=True)
     return time.perf_counter() - started
 
 
@@ -202,7 +203,8 @@ def _exporters(*arguments: str) -> None:
 
 def _demucs_package(weights: Path) -> Path:
     """The same weights as the package that Demucs' command line reads from a folder."""
-    target = CACHE / "demucs-repo" / f"{FULL}.th"
+    # What follows a dash in the name of a package is a checksum to Demucs.
+    target = CACHE / "demucs-repo" / f"{FULL.replace('-', '_')}.th"
     if not target.exists():
         target.parent.mkdir(parents=True, exist_ok=True)
         command = [EXPORTERS, "-m", "bench.demucs_package", weights, target]
