@@ -15,6 +15,7 @@ from gateway.events.service import EventService
 from gateway.health.service import HealthService
 from gateway.jobs.repository import JobRepository
 from gateway.jobs.service import JobService
+from gateway.jobs.source_files import FetchedFiles, FilesInPlace, SourceFiles
 from gateway.jobs.source_probe import DecoderProbe, SourceProbe
 from gateway.jobs.submission import SubmissionService
 from gateway.lifetime import Lifetime
@@ -25,6 +26,9 @@ from stemcore.catalogue.triton import TritonCatalogue, open_triton
 from stemcore.database.notifications import Notifications
 from stemcore.database.pool import open_pool
 from stemcore.storage.filesystem import FilesystemStore
+from stemcore.storage.minio import MinioStore
+from stemcore.storage.port import ObjectStore, Presigner
+from stemcore.storage.settings import open_store
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,13 +60,13 @@ async def open_services(
     """All services, over resources that are closed at the end, the last opened first."""
     async with AsyncExitStack() as stack:
         pool = await stack.enter_async_context(open_pool(settings.database))
-        store = FilesystemStore(settings.storage.root)
+        store = await stack.enter_async_context(open_store(settings.storage))
         notifications = Notifications(settings.database)
         await stack.enter_async_context(
             lifetime.side_task(notifications.run(), name="notifications")
         )
         probe = instead.probe or DecoderProbe(
-            store,
+            _source_files(store, settings),
             limits=settings.limits.decode_limits(),
             at_a_time=settings.limits.concurrent_probes,
         )
@@ -82,7 +86,12 @@ async def open_services(
                 max_upload_bytes=settings.limits.upload_bytes,
             ),
             jobs=JobService(jobs, store=store),
-            results=ResultService(jobs, store=store),
+            results=ResultService(
+                jobs,
+                store=store,
+                presigner=_presigner(store, settings),
+                presigned_lifetime_s=settings.downloads.lifetime_s,
+            ),
             events=EventService(
                 EventRepository(pool), notifications=notifications, stopping=lifetime.stopping
             ),
@@ -98,3 +107,15 @@ async def open_services(
 async def _triton_catalogue(settings: GatewaySettings, stack: AsyncExitStack) -> TritonCatalogue:
     client = await stack.enter_async_context(open_triton(settings.triton))
     return TritonCatalogue(client, timeout_s=settings.triton.metadata_timeout_s)
+
+
+def _source_files(store: ObjectStore, settings: GatewaySettings) -> SourceFiles:
+    if isinstance(store, FilesystemStore):
+        return FilesInPlace(store)
+    return FetchedFiles(
+        store, scratch=settings.scratch.root, max_bytes=settings.limits.upload_bytes
+    )
+
+
+def _presigner(store: ObjectStore, settings: GatewaySettings) -> Presigner | None:
+    return store if settings.downloads.presigned and isinstance(store, MinioStore) else None

@@ -1,19 +1,31 @@
 """What the gateway can be told, by environment variables such as STEMYARD_GATEWAY_HTTP__PORT."""
 
+import tempfile
 from pathlib import Path
+from typing import Self
 
-from pydantic import BaseModel, Field, SecretStr
+from pydantic import BaseModel, Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from stemcore.audio_decoder import DecodeLimits
 from stemcore.catalogue.triton import TritonSettings
 from stemcore.database.pool import DatabaseSettings
+from stemcore.storage.settings import StorageSettings
 
 
-class StorageSettings(BaseModel):
-    """Where sources and results are kept."""
+class ScratchSettings(BaseModel):
+    """Where a source lies while it is looked into, if the store is elsewhere: two files at most
+    as large as `limits.upload_bytes`, for as many probes as run at a time."""
 
-    root: Path
+    root: Path = Field(default_factory=lambda: Path(tempfile.gettempdir()))
+
+
+class DownloadSettings(BaseModel):
+    """How results leave: through the gateway, or straight from an S3 store by a presigned address
+    that holds for `lifetime_s`."""
+
+    presigned: bool = False
+    lifetime_s: int = Field(default=300, ge=1, le=7 * 86_400)
 
 
 class HttpSettings(BaseModel):
@@ -66,6 +78,14 @@ class GatewaySettings(BaseSettings):
     triton: TritonSettings = TritonSettings()
     http: HttpSettings = HttpSettings()
     limits: LimitSettings = LimitSettings()
+    scratch: ScratchSettings = ScratchSettings()
+    downloads: DownloadSettings = DownloadSettings()
     default_model: str = "stemyard-mini"
     demo_account: bool = False
     log_level: str = "INFO"
+
+    @model_validator(mode="after")
+    def _presigned_by_a_store_that_can(self) -> Self:
+        if self.downloads.presigned and self.storage.s3 is None:
+            raise ValueError("presigned downloads need an S3 store")
+        return self

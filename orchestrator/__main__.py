@@ -30,7 +30,7 @@ from stemcore.database.outbox import JOBS_TOPIC
 from stemcore.database.pool import open_pool
 from stemcore.ids import new_id
 from stemcore.separation_request import SEPARATION
-from stemcore.storage.filesystem import FilesystemStore
+from stemcore.storage.settings import open_store
 from stemcore.telemetry.logs import configure_logs
 
 _log = structlog.get_logger(__name__)
@@ -57,7 +57,7 @@ async def build(settings: OrchestratorSettings) -> AsyncGenerator[Orchestrator]:
         notifications = Notifications(settings.database)
         catalogue = TritonCatalogue(client, timeout_s=settings.triton.metadata_timeout_s)
         models = Models(catalogue, patience_s=settings.model_patience_s)
-        store = FilesystemStore(settings.storage.root)
+        store = await stack.enter_async_context(open_store(settings.storage))
         lease = settings.lease
         claims = PostgresClaims(pool, notifications, owner=worker, lease_length_s=lease.length_s)
         workshop = Workshop(

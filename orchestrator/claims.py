@@ -16,7 +16,8 @@ class Claim:
     """A job leased to this worker; `lease_token` fences every write made in its name.
 
     `claims` counts how often the job was taken in this run without success, this time included;
-    `ledger` holds the seconds booked before, by the gateway.
+    `ledger` holds the seconds booked before, by the gateway. `source_sha256` is None where the
+    submitter did not say it.
     """
 
     job_id: UUID
@@ -26,7 +27,7 @@ class Claim:
     parameters: Mapping[str, Any]
     source_key: str
     source_bytes: int
-    source_sha256: str
+    source_sha256: str | None
     lease_token: int
     claims: int
     queue_s: float

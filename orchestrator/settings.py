@@ -8,12 +8,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from stemcore.audio_decoder import DecodeLimits
 from stemcore.catalogue.triton import TritonSettings
 from stemcore.database.pool import DatabaseSettings
-
-
-class StorageSettings(BaseModel):
-    """Where objects are kept; a store for many machines joins here."""
-
-    root: Path
+from stemcore.storage.settings import StorageSettings
 
 
 class ScratchSettings(BaseModel):

@@ -8,19 +8,32 @@ from pathlib import Path
 
 from orchestrator.claims import Claim
 from orchestrator.mix import scratch_errors
-from stemcore.errors import ErrorCode, Unavailable
+from stemcore.errors import ErrorCode, InvalidInput, Unavailable
 from stemcore.storage.port import ObjectMissing, ObjectStore, StorageError
 
 
 async def fetch(store: ObjectStore, claim: Claim, path: Path) -> None:
-    """Raises Unavailable when the object is away or is not the one that was submitted."""
-    digest = hashlib.sha256()
-    with storage_errors(), scratch_errors(), path.open("xb") as file:
+    """Raises InvalidInput when the object is gone, and Unavailable when the store is away or gives
+    another object than the one that was submitted."""
+    digest, size_bytes = hashlib.sha256(), 0
+    with storage_errors(), source_errors(), scratch_errors(), path.open("xb") as file:
         async for chunk in store.read(claim.source_key):
+            size_bytes += len(chunk)
+            if size_bytes > claim.source_bytes:
+                break
             digest.update(chunk)
             await asyncio.to_thread(file.write, chunk)
-    if digest.hexdigest() != claim.source_sha256:
+    if size_bytes != claim.source_bytes or claim.source_sha256 not in (None, digest.hexdigest()):
         raise Unavailable(ErrorCode.STORAGE_UNAVAILABLE, "The stored source is damaged.")
+
+
+@contextmanager
+def source_errors() -> Generator[None]:
+    """A source that is gone will not come back."""
+    try:
+        yield
+    except ObjectMissing as error:
+        raise InvalidInput(ErrorCode.SOURCE_MISSING, "The stored source is gone.") from error
 
 
 @contextmanager

@@ -25,6 +25,7 @@ class ErrorCode(StrEnum):
     AUDIO_TOO_LONG = "audio_too_long"
     FILE_TOO_LARGE = "file_too_large"
     DECODE_TIMEOUT = "decode_timeout"
+    SOURCE_MISSING = "source_missing"
     UNKNOWN_MODEL = "unknown_model"
     MODEL_REFUSED = "model_refused"
     UNKNOWN_STEM = "unknown_stem"

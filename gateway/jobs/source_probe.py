@@ -3,8 +3,8 @@
 import asyncio
 from typing import Protocol
 
+from gateway.jobs.source_files import SourceFiles
 from stemcore.audio_decoder import DecodeLimits, SourceFacts, probe
-from stemcore.storage.filesystem import FilesystemStore
 
 
 class SourceProbe(Protocol):
@@ -16,21 +16,21 @@ class SourceProbe(Protocol):
 
 
 class DecoderProbe:
-    """A SourceProbe that asks a decoder process about an object on this machine.
+    """A SourceProbe that asks a decoder process.
 
     A few at a time: in a crowd each would be too slow for its own deadline, and a good file would
     be refused for our load.
     """
 
-    def __init__(self, store: FilesystemStore, *, limits: DecodeLimits, at_a_time: int) -> None:
-        self._store = store
+    def __init__(self, files: SourceFiles, *, limits: DecodeLimits, at_a_time: int) -> None:
+        self._files = files
         self._limits = limits
         self._slots = asyncio.Semaphore(at_a_time)
 
     async def facts(self, key: str) -> SourceFacts:
         """Facts from the headers, and proof that the beginning decodes."""
-        async with self._slots:
-            return await probe(self._store.local_path(key), limits=self._limits)
+        async with self._slots, self._files.file(key) as path:
+            return await probe(path, limits=self._limits)
 
 
 class FixedProbe:

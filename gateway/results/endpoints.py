@@ -3,7 +3,7 @@
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Path, Request, Response
-from fastapi.responses import StreamingResponse
+from fastapi.responses import RedirectResponse, StreamingResponse
 
 from gateway.dependencies import CurrentAccount, JobId, TheServices
 from gateway.openapi import problems
@@ -27,6 +27,10 @@ _AUDIO = dict.fromkeys(("audio/wav", "audio/flac"), _BINARY)
 _STEM_RESPONSES: dict[int | str, dict[str, Any]] = {
     200: {"description": "The file.", "headers": _HEADERS, "content": _AUDIO},
     206: {"description": "The range of it that was asked for.", "content": _AUDIO},
+    307: {
+        "description": "It is at this address for a while; only where the service is set up so.",
+        "headers": {"Location": {"schema": {"type": "string", "format": "uri"}}},
+    },
     304: {"description": "The caller's copy is still good."},
     **problems(
         ErrorCode.JOB_NOT_FOUND,
@@ -37,11 +41,11 @@ _STEM_RESPONSES: dict[int | str, dict[str, Any]] = {
         ErrorCode.STORAGE_UNAVAILABLE,
     ),
 }
-# HEAD has no body to describe.
+# HEAD has no body to describe, and is never sent elsewhere.
 _HEAD_RESPONSES: dict[int | str, dict[str, Any]] = {
     status: {name: part for name, part in response.items() if name != "content" or status >= 400}
     for status, response in _STEM_RESPONSES.items()
-    if isinstance(status, int)
+    if isinstance(status, int) and status != 307
 }
 
 
@@ -61,7 +65,10 @@ async def get_stem(
     if_range: Annotated[str | None, Header()] = None,
     if_none_match: Annotated[str | None, Header()] = None,
 ) -> Response:
-    """The file, or one range of it; `If-Range` and `If-None-Match` compare its entity tag."""
+    """The file, or one range of it; `If-Range` and `If-None-Match` compare its entity tag.
+
+    A service may answer with a redirect to its object store instead.
+    """
     name, result = await services.results.stem(account.id, job_id, stem)
     headers = _headers(name, result)
     if _matches(if_none_match, headers["ETag"]):
@@ -74,6 +81,9 @@ async def get_stem(
     status = 206 if wanted else 200
     if request.method == "HEAD":
         return Response(status_code=status, headers=headers, media_type=result.content_type)
+    address = services.results.address(result, name=name)
+    if address is not None:
+        return RedirectResponse(address, headers={"Cache-Control": "no-store"})
     return StreamingResponse(
         services.results.read(result, wanted),
         status_code=status,

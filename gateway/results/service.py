@@ -7,18 +7,27 @@ from gateway.jobs.job import Job
 from gateway.jobs.repository import JobRepository
 from gateway.results.archive import Archive, ArchiveMember
 from gateway.results.byte_range import ByteRange
-from gateway.results.file_names import archive_name, download_name
+from gateway.results.file_names import archive_name, content_disposition, download_name
 from stemcore.errors import Conflict, ErrorCode, NotFound
 from stemcore.jobs import ResultFile
-from stemcore.storage.port import ObjectStore
+from stemcore.storage.port import ObjectStore, Presigner
 
 
 class ResultService:
     """Opens results for their owner."""
 
-    def __init__(self, jobs: JobRepository, *, store: ObjectStore) -> None:
+    def __init__(
+        self,
+        jobs: JobRepository,
+        *,
+        store: ObjectStore,
+        presigner: Presigner | None,
+        presigned_lifetime_s: int,
+    ) -> None:
         self._jobs = jobs
         self._store = store
+        self._presigner = presigner
+        self._presigned_lifetime_s = presigned_lifetime_s
 
     async def stem(self, account_id: UUID, job_id: UUID, name: str) -> tuple[str, ResultFile]:
         """The name to download a stem by, and the stem; raises NotFound and Conflict."""
@@ -55,6 +64,18 @@ class ResultService:
         if wanted is None:
             return self._store.read(result.key)
         return self._store.read(result.key, start=wanted.start, stop=wanted.stop)
+
+    def address(self, result: ResultFile, *, name: str) -> str | None:
+        """Where to fetch a result from the store itself under that name; None where that is not
+        wanted."""
+        if self._presigner is None:
+            return None
+        return self._presigner.presigned_url(
+            result.key,
+            content_disposition=content_disposition(name),
+            content_type=result.content_type,
+            expires_s=self._presigned_lifetime_s,
+        )
 
     async def _require_there(self, result: ResultFile) -> None:
         """Raise ObjectMissing or StorageError now: once a response has begun it is too late."""

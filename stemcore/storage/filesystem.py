@@ -8,6 +8,7 @@ from collections.abc import AsyncIterable, AsyncIterator, Generator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from stemcore.storage.keys import key_parts
 from stemcore.storage.port import ObjectMissing, StorageError, StoredObject
 from stemcore.tasks import to_its_end
 
@@ -92,8 +93,8 @@ class FilesystemStore:
         return self._path(key)
 
     def _path(self, key: str) -> Path:
-        parts = key.split("/")
-        if any(part in ("", ".", "..", _PARTIAL) for part in parts) or not key.isascii():
+        parts = key_parts(key)
+        if _PARTIAL in parts:
             raise ValueError(f"not an object key: {key!r}")
         return self._root.joinpath(*parts)
 

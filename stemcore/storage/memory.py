@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import AsyncIterable, AsyncIterator
 
+from stemcore.storage.keys import key_parts
 from stemcore.storage.port import ObjectMissing, StoredObject
 
 CHUNK_BYTES = 1 << 20
@@ -16,6 +17,7 @@ class MemoryStore:
 
     async def put(self, key: str, chunks: AsyncIterable[bytes]) -> StoredObject:
         """Store the chunks under `key`."""
+        key_parts(key)
         data = b"".join([chunk async for chunk in chunks])
         self._objects[key] = data
         return StoredObject(key=key, size_bytes=len(data), sha256=hashlib.sha256(data).hexdigest())
@@ -34,12 +36,14 @@ class MemoryStore:
 
     async def delete_prefix(self, prefix: str) -> int:
         """Delete every object whose key starts with `prefix`."""
+        key_parts(prefix.rstrip("/"))
         doomed = [key for key in self._objects if key.startswith(prefix)]
         for key in doomed:
             del self._objects[key]
         return len(doomed)
 
     def _get(self, key: str) -> bytes:
+        key_parts(key)
         if key not in self._objects:
             raise ObjectMissing(key)
         return self._objects[key]

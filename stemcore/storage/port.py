@@ -23,7 +23,10 @@ class StoredObject:
 
 
 class ObjectStore(Protocol):
-    """Immutable objects by key; keys are `/`-separated ASCII names without `.` parts."""
+    """Immutable objects by key; keys are `/`-separated ASCII names without `.` parts.
+
+    All raise StorageError when the store does not answer, and ValueError for what is no key.
+    """
 
     async def put(self, key: str, chunks: AsyncIterable[bytes]) -> StoredObject:
         """Store the chunks under `key`: durable on return, never visible in part."""
@@ -39,4 +42,14 @@ class ObjectStore(Protocol):
 
     async def delete_prefix(self, prefix: str) -> int:
         """Delete every object whose key starts with `prefix`; returns how many there were."""
+        ...
+
+
+class Presigner(Protocol):
+    """Lets somebody without rights fetch one object straight from the store, for a while."""
+
+    def presigned_url(
+        self, key: str, *, content_disposition: str, content_type: str, expires_s: int
+    ) -> str:
+        """An address to GET the object from; the answer will carry the two headers."""
         ...

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from stemcore.database.pool import Pool
 
 HERE = Path(__file__).parent
+NOWHERE = Path("/nonexistent")
 shared = pytest_asyncio.fixture(scope="session", loop_scope="session")
 fresh = pytest_asyncio.fixture(loop_scope="session")
 
@@ -123,7 +124,7 @@ async def running_gateway(
             server=server,
             settings=settings,
             lifetime=lifetime,
-            root=settings.storage.root,
+            root=settings.storage.root or NOWHERE,
         )
     finally:
         lifetime.stop()
