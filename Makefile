@@ -9,11 +9,13 @@ SERVICES := .envs/services
 TRITON := .envs/triton
 DEV := .envs/dev
 EXPORTERS := .envs/exporters
+KAFKA := .tools/kafka/.fetched
+MINIO := .tools/minio/.built
 TINY_MODELS := .cache/models/.made
 
 export PYTHONUNBUFFERED := 1
 # Handed over by the environment, so that a file name may hold quotes and spaces.
-export SONG OUT MODEL NAME CHECKPOINT REPOSITORY PROFILE
+export SONG OUT MODEL NAME CHECKPOINT REPOSITORY PROFILE FACTS STACK
 
 # --- running it -----------------------------------------------------------------------------
 
@@ -22,13 +24,19 @@ help: ## Print this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
 
 .PHONY: demo
-demo: services ## Separate a song end to end: SONG=file OUT=out MODEL=stemyard-mini
-	@exec $(SERVICES)/bin/python -m stemyard demo $(if $(SONG),--song "$$SONG") $(if $(OUT),--out "$$OUT") \
+demo: services $(if $(filter full,$(STACK)),servers) ## Separate a song end to end: SONG=file OUT=out MODEL=stemyard-mini [STACK=full]
+	@exec $(SERVICES)/bin/python -m stemyard demo $(if $(STACK),--stack "$$STACK") \
+	  $(if $(SONG),--song "$$SONG") $(if $(OUT),--out "$$OUT") \
 	  $(if $(MODEL),--model "$$MODEL") $(if $(REPOSITORY),--repository "$$REPOSITORY")
 
 .PHONY: up
 up: services ## Start the stack and keep it up until Ctrl-C
 	@exec $(SERVICES)/bin/python -m stemyard up $(if $(MODEL),--model "$$MODEL") $(if $(REPOSITORY),--repository "$$REPOSITORY")
+
+.PHONY: stack
+stack: services servers ## Start the full stack (Kafka, MinIO, two of each service) until Ctrl-C
+	@exec $(SERVICES)/bin/python -m stemyard up --stack full $(if $(MODEL),--model "$$MODEL") \
+	  $(if $(REPOSITORY),--repository "$$REPOSITORY")
 
 .PHONY: doctor
 doctor: ## Say what this machine lacks, and the command that installs it
@@ -40,7 +48,7 @@ doctor: ## Say what this machine lacks, and the command that installs it
 test: lint types contracts test-services test-exporters ## Lint, types, import contracts and every test
 
 .PHONY: test-services
-test-services: dev $(TRITON)/.synced $(TINY_MODELS) ## The tests of everything that runs without torch
+test-services: dev servers $(TRITON)/.synced $(TINY_MODELS) ## The tests of everything that runs without torch
 	$(DEV)/bin/python -m pytest tests --ignore=tests/exporters --ignore=tests/training --ignore=tests/full
 
 .PHONY: test-exporters
@@ -76,9 +84,10 @@ format: dev ## Let ruff repair and format
 # --- models ---------------------------------------------------------------------------------
 
 .PHONY: export
-export: exporters ## MODEL=htdemucs CHECKPOINT=file NAME=name REPOSITORY=dir [PROFILE=cpu]
+export: exporters ## MODEL=htdemucs CHECKPOINT=file NAME=name REPOSITORY=dir [PROFILE=cpu] [FACTS=file]
 	$(EXPORTERS)/bin/python -m exporters export "$${MODEL:-htdemucs}" --checkpoint "$$CHECKPOINT" \
-	  --name "$$NAME" --repository "$${REPOSITORY:-model_repository}" --profile "$${PROFILE:-cpu}"
+	  --name "$$NAME" --repository "$${REPOSITORY:-model_repository}" --profile "$${PROFILE:-cpu}" \
+	  $(if $(FACTS),--facts "$$FACTS")
 
 .PHONY: verify
 verify: exporters ## NAME=name CHECKPOINT=file REPOSITORY=dir
@@ -100,6 +109,10 @@ bench: dev exporters $(TRITON)/.synced ## Measure speed and memory, and write be
 	  --checkpoint .cache/bench/htdemucs-full.safetensors
 	$(DEV)/bin/python -m bench.memory
 
+.PHONY: bench-stack
+bench-stack: dev servers $(TRITON)/.synced ## Measure the full stack against the one-machine stack
+	$(DEV)/bin/python -m bench.stack
+
 # --- environments ---------------------------------------------------------------------------
 
 .PHONY: services dev exporters
@@ -116,14 +129,24 @@ $(UV):
 $(EXPORTERS)/.synced: requirements/exporters-demucs.txt | $(UV)
 	scripts/sync-environment exporters $<
 
+.PHONY: servers
+servers: $(KAFKA) $(MINIO) ## Fetch Kafka (Maven) and build MinIO (Go), once, for the full stack
+
+$(KAFKA): requirements/kafka.xml scripts/fetch-kafka
+	scripts/fetch-kafka
+
+$(MINIO): scripts/build-minio
+	scripts/build-minio
+
 .PHONY: lock
 lock: $(UV) ## Lock requirements/*.in again, by hash, naming no host
 	scripts/lock
 
 .PHONY: clean
-clean: ## Remove caches, run-time directories and results; keep the environments
-	rm -rf .stack .cache out .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+clean: ## Remove caches, run-time directories and results; keep environments, servers, training
+	rm -rf .stack out .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	[ ! -d .cache ] || find .cache -mindepth 1 -maxdepth 1 ! -name training -exec rm -rf {} +
 
 .PHONY: distclean
-distclean: clean ## Remove the environments and uv as well
+distclean: clean ## Remove the environments, uv and the fetched servers as well
 	rm -rf .envs .tools

@@ -14,10 +14,11 @@ from rich.console import Console
 from stemyard.client import ClientError
 from stemyard.demo import DemoFailed, DemoOrder, run_demo
 from stemyard.stack.errors import StackError
-from stemyard.stack.settings import StackSettings
+from stemyard.stack.settings import FullStackSettings, StackSettings
 from stemyard.up import stay_up
 
 _INTERRUPTED = 130
+_STACKS = {"one-machine": StackSettings, "full": FullStackSettings}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -42,6 +43,7 @@ def _parser() -> argparse.ArgumentParser:
     demo.add_argument("--out", type=Path, default=Path("out"))
     up = verbs.add_parser("up", help="stay up until Ctrl-C")
     for verb in (demo, up):
+        verb.add_argument("--stack", choices=_STACKS, default="one-machine")
         verb.add_argument("--model", help="a model of the repository")
         verb.add_argument("--repository", type=Path, help="Triton model repository")
     return parser
@@ -50,7 +52,7 @@ def _parser() -> argparse.ArgumentParser:
 def _settings(chosen: argparse.Namespace, **changes: Any) -> StackSettings:
     given = {"default_model": chosen.model, "repository": chosen.repository}
     named: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
-    return StackSettings(**named, **changes)
+    return _STACKS[chosen.stack](**named, **changes)
 
 
 def _run(work: Coroutine[None, None, None]) -> int:

@@ -17,7 +17,8 @@ from rich.table import Table
 
 from stemyard.client import Job, StemyardClient
 from stemyard.display import job_display
-from stemyard.stack.one_machine import OneMachineStack, one_machine_stack
+from stemyard.stack.assembly import Stack
+from stemyard.stack.launch import launch, servers
 from stemyard.stack.runtime import throw_away
 from stemyard.stack.settings import StackSettings
 from stemyard.yardstick import Audio, scores
@@ -59,10 +60,10 @@ async def run_demo(order: DemoOrder, *, console: Console) -> None:
     """
     started_at = monotonic()
     order.out.mkdir(parents=True, exist_ok=True)
-    console.print("starting PostgreSQL, Triton, gateway and orchestrator")
+    console.print(f"starting {servers(order.stack)}")
     async with _source(order) as source:
         with throw_away(order.stack.runtimes) as runtime:
-            async with one_machine_stack(order.stack, runtime=runtime) as stack:
+            async with launch(order.stack, runtime=runtime) as stack:
                 console.print(f"ready at {stack.gateway.address} after {_since(started_at)}")
                 source_path = (await source).path
                 await _separate(source_path, order, stack, console=console, started_at=started_at)
@@ -93,7 +94,7 @@ async def _make_source(order: DemoOrder) -> "_Source":
 
 
 async def _separate(
-    song: Path, order: DemoOrder, stack: OneMachineStack, *, console: Console, started_at: float
+    song: Path, order: DemoOrder, stack: Stack, *, console: Console, started_at: float
 ) -> None:
     async with StemyardClient(stack.gateway.address) as client:
         await _sign_in(client)

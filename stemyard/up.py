@@ -1,4 +1,4 @@
-"""`make up`: the stack until Ctrl-C, and all one needs to try it."""
+"""`make up` and `make stack`: a stack until Ctrl-C, and all one needs to try it."""
 
 import asyncio
 import shlex
@@ -8,9 +8,11 @@ import soundfile
 from rich.console import Console
 
 from stemyard.client import StemyardClient
-from stemyard.stack.one_machine import OneMachineStack, one_machine_stack
+from stemyard.stack.assembly import Stack
+from stemyard.stack.full import EVENTS_TOPIC, FullStack
+from stemyard.stack.launch import launch, servers
 from stemyard.stack.runtime import RuntimeDirectory, locked
-from stemyard.stack.settings import StackSettings
+from stemyard.stack.settings import FullStackSettings, StackSettings
 from synthesis import song
 
 EXAMPLE_SEED = 7
@@ -21,9 +23,10 @@ DEMO_PASSWORD = "password123"  # noqa: S105 - published, and only in a stack on 
 
 async def stay_up(settings: StackSettings, *, console: Console) -> None:
     """Returns only by being cancelled; raises StackError when a process cannot be kept running."""
-    console.print("starting PostgreSQL, Triton, gateway and orchestrator")
-    with locked(settings.runtimes / "up") as runtime:
-        async with one_machine_stack(settings, runtime=runtime) as stack:
+    console.print(f"starting {servers(settings)}")
+    folder = "full" if isinstance(settings, FullStackSettings) else "up"
+    with locked(settings.runtimes / folder) as runtime:
+        async with launch(settings, runtime=runtime) as stack:
             await _tell(stack, example=await _example(runtime), console=console)
             await asyncio.Event().wait()
 
@@ -37,16 +40,17 @@ async def _example(runtime: RuntimeDirectory) -> Path:
     return path
 
 
-async def _tell(stack: OneMachineStack, *, example: Path, console: Console) -> None:
+async def _tell(stack: Stack, *, example: Path, console: Console) -> None:
     async with StemyardClient(stack.gateway.address) as client:
         token = await client.sign_in(email=DEMO_EMAIL, password=DEMO_PASSWORD)
     address = stack.gateway.address
     lines = (
-        f"address  {address}",
+        *(f"address  {gateway.address}" for gateway in stack.services.gateways),
         f"docs     {address}/docs",
         f"logs     {stack.runtime.logs}",
         f"token    {token}",
         f"         (of {DEMO_EMAIL}, password {DEMO_PASSWORD})",
+        *(_behind(stack) if isinstance(stack, FullStack) else ()),
         "",
         "Separate a song (any audio file will do):",
         f"  {_curl(token, '-F', f'file=@{example}', f'{address}/v1/jobs')}",
@@ -59,6 +63,17 @@ async def _tell(stack: OneMachineStack, *, example: Path, console: Console) -> N
     # Neither wrapped nor coloured, so that it can be pasted.
     for line in lines:
         console.print(line, soft_wrap=True, markup=False, highlight=False)
+
+
+def _behind(stack: FullStack) -> tuple[str, ...]:
+    """What the services lean on, and how to read along."""
+    broker = stack.kafka.bootstrap
+    return (
+        f"kafka    {broker}",
+        f"minio    {stack.minio.endpoint}, bucket {stack.minio.bucket}",
+        f"         (keys: {stack.minio.credentials_file})",
+        "events   " + shlex.join(["kcat", "-b", broker, "-t", EVENTS_TOPIC, "-C", "-q"]),
+    )
 
 
 def _curl(token: str, *words: str) -> str:

@@ -5,6 +5,8 @@ import socket
 
 from stemyard.stack.errors import EnvironmentLacks
 
+HOST = "127.0.0.1"
+
 # Below what Linux hands out to outgoing connections. There a client that knocks while the server
 # restarts can take the server's port, or even connect to itself.
 _FIRST, _LAST = 20_000, 31_999
@@ -26,7 +28,7 @@ def free_ports(count: int) -> tuple[int, ...]:
 def _is_free(port: int) -> bool:
     with socket.socket() as listener:
         try:
-            listener.bind(("127.0.0.1", port))
+            listener.bind((HOST, port))
         except OSError:
             return False
     return True

@@ -38,6 +38,14 @@ class RuntimeDirectory:
     def serving(self) -> Path:
         return self.root / "serving"
 
+    @property
+    def kafka(self) -> Path:
+        return self.root / "kafka"
+
+    @property
+    def minio(self) -> Path:
+        return self.root / "minio"
+
 
 @contextmanager
 def locked(root: Path) -> Generator[RuntimeDirectory]:

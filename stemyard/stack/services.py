@@ -1,4 +1,4 @@
-"""Gateway and orchestrator as processes of the stack."""
+"""Gateways and orchestrators as processes of the stack."""
 
 import json
 import os
@@ -8,35 +8,57 @@ from dataclasses import dataclass
 import httpx
 
 from stemyard.stack import http_probe
-from stemyard.stack.ports import free_ports
+from stemyard.stack.ports import HOST, free_ports
 from stemyard.stack.process import Probe, ProcessPlan
 from stemyard.stack.runtime import RuntimeDirectory
 from stemyard.stack.settings import ROOT, StackSettings
 
+_EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104 - compared with, not listened on
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MetricsDoor:
+    """Where one service shows its metrics and its health to those who run it."""
+
+    port: int
+
+    @property
+    def address(self) -> str:
+        return f"http://{HOST}:{self.port}"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GatewayDoor:
-    """Where the public API listens."""
+    """Where the public API listens, one of possibly several."""
 
+    name: str
     host: str
     port: int
+    metrics: MetricsDoor
 
     @classmethod
-    def choose(cls, settings: StackSettings) -> "GatewayDoor":
-        port = settings.gateway_port or free_ports(1)[0]
-        return cls(host=settings.gateway_host, port=port)
+    def choose(cls, settings: StackSettings, *, index: int = 0) -> "GatewayDoor":
+        """A given port is the first one's, and the others follow it."""
+        port, metrics_port = free_ports(2)
+        if settings.gateway_port is not None:
+            port = settings.gateway_port + index
+        return cls(
+            name=_numbered("gateway", index),
+            host=settings.gateway_host,
+            port=port,
+            metrics=MetricsDoor(port=metrics_port),
+        )
 
     @property
     def address(self) -> str:
         """What a client on this machine types."""
-        host = "127.0.0.1" if self.host in ("0.0.0.0", "::") else self.host  # noqa: S104
-        return f"http://{host}:{self.port}"
+        return f"http://{HOST if self.host in _EVERYWHERE else self.host}:{self.port}"
 
     async def is_live(self) -> bool:
         return await http_probe.is_well(f"{self.address}/healthz/live")
 
     async def is_ready(self) -> bool:
-        """Whether database, Triton and at least one servable model are there."""
+        """Whether all it leans on and at least one servable model are there."""
         return await http_probe.is_well(f"{self.address}/healthz/ready")
 
     async def what_is_missing(self) -> str:
@@ -44,7 +66,7 @@ class GatewayDoor:
         try:
             answer = await http_probe.get(f"{self.address}/healthz/ready")
         except httpx.HTTPError as error:
-            return f"the gateway does not answer: {error!r}"
+            return f"{self.name} does not answer: {error!r}"
         try:
             return json.dumps(answer.json()["details"])
         except (ValueError, KeyError):
@@ -52,12 +74,26 @@ class GatewayDoor:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class OrchestratorDoor:
+    """An orchestrator has no public door."""
+
+    name: str
+    metrics: MetricsDoor
+
+    @classmethod
+    def choose(cls, *, index: int = 0) -> "OrchestratorDoor":
+        (port,) = free_ports(1)
+        return cls(name=_numbered("orchestrator", index), metrics=MetricsDoor(port=port))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Backing:
-    """What both services lean on."""
+    """What all services lean on; `environment` names the object store and the broker."""
 
     dsn: str
     triton_address: str
     auth_secret: str
+    environment: Mapping[str, str]
 
 
 def gateway_plan(
@@ -66,11 +102,12 @@ def gateway_plan(
     """The public door."""
     return _plan(
         "gateway",
+        name=door.name,
         runtime=runtime,
         settings=settings,
         probe=door.is_live,
         chosen={
-            **_common(backing, runtime),
+            **_common(backing),
             "HTTP__HOST": door.host,
             "HTTP__PORT": str(door.port),
             "AUTH__SECRET": backing.auth_secret,
@@ -82,15 +119,16 @@ def gateway_plan(
 
 
 def orchestrator_plan(
-    backing: Backing, runtime: RuntimeDirectory, settings: StackSettings
+    door: OrchestratorDoor, backing: Backing, runtime: RuntimeDirectory, settings: StackSettings
 ) -> ProcessPlan:
     """The floor."""
     return _plan(
         "orchestrator",
+        name=door.name,
         runtime=runtime,
         settings=settings,
         chosen={
-            **_common(backing, runtime),
+            **_common(backing),
             "SCRATCH__ROOT": str(runtime.scratch),
             "SLOTS": str(settings.slots),
             "TRITON__WINDOW": str(settings.window),
@@ -99,17 +137,22 @@ def orchestrator_plan(
     )
 
 
-def _common(backing: Backing, runtime: RuntimeDirectory) -> dict[str, str]:
+def _common(backing: Backing) -> dict[str, str]:
     return {
         "DATABASE__DSN": backing.dsn,
-        "STORAGE__ROOT": str(runtime.objects),
         "TRITON__ADDRESS": backing.triton_address,
+        **backing.environment,
     }
+
+
+def _numbered(service: str, index: int) -> str:
+    return service if index == 0 else f"{service}-{index + 1}"
 
 
 def _plan(
     service: str,
     *,
+    name: str,
     runtime: RuntimeDirectory,
     settings: StackSettings,
     chosen: Mapping[str, str],
@@ -117,9 +160,9 @@ def _plan(
 ) -> ProcessPlan:
     prefix = f"STEMYARD_{service.upper()}_"
     return ProcessPlan(
-        name=service,
+        name=name,
         command=(str(settings.services_python), "-m", service),
-        log=runtime.logs / f"{service}.log",
+        log=runtime.logs / f"{name}.log",
         working_directory=ROOT,
         environment=os.environ | {f"{prefix}{name}": value for name, value in chosen.items()},
         probe=probe,

@@ -1,12 +1,31 @@
-"""What the one-machine stack can be told: STEMYARD_STACK_..., nested by `__`."""
+"""What the stacks can be told: STEMYARD_STACK_..., nested by `__`."""
 
 import sys
 from pathlib import Path
 
-from pydantic import Field
+from pydantic import BaseModel, Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 ROOT = Path(__file__).resolve().parent.parent.parent
+
+
+class KafkaServerSettings(BaseModel):
+    """`jars` are fetched by scripts/fetch-kafka."""
+
+    java: str = "java"
+    jars: Path = ROOT / ".tools" / "kafka" / "jars"
+    heap_mb: int = Field(default=512, ge=128)
+    port: int | None = Field(default=None, ge=1, le=65535)
+    start_timeout_s: float = Field(default=60.0, gt=0)
+    stop_grace_s: float = Field(default=15.0, gt=0)
+
+
+class MinioServerSettings(BaseModel):
+    """`program` is built by scripts/build-minio."""
+
+    program: Path = ROOT / ".tools" / "minio" / "minio"
+    port: int | None = Field(default=None, ge=1, le=65535)
+    start_timeout_s: float = Field(default=60.0, gt=0)
 
 
 class StackSettings(BaseSettings):
@@ -25,6 +44,8 @@ class StackSettings(BaseSettings):
     models: tuple[str, ...] | None = None
     services_python: Path = Path(sys.executable)
     triton_python: Path = ROOT / ".envs" / "triton" / "bin" / "python"
+    gateways: int = Field(default=1, ge=1, le=16)
+    orchestrators: int = Field(default=1, ge=1, le=16)
     gateway_host: str = "127.0.0.1"
     gateway_port: int | None = Field(default=None, ge=1, le=65535)
     demo_account: bool = False
@@ -36,3 +57,12 @@ class StackSettings(BaseSettings):
     # Jobs at hand are given back when it is over, and go on where they were at the next start.
     shutdown_grace_s: float = Field(default=1.0, ge=0)
     start_timeout_s: float = Field(default=60.0, gt=0)
+
+
+class FullStackSettings(StackSettings):
+    """The same with several of each service, over Kafka and MinIO."""
+
+    gateways: int = Field(default=2, ge=1, le=16)
+    orchestrators: int = Field(default=2, ge=1, le=16)
+    kafka: KafkaServerSettings = KafkaServerSettings()
+    minio: MinioServerSettings = MinioServerSettings()

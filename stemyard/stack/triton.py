@@ -7,12 +7,11 @@ from pathlib import Path
 
 from stemyard.stack import http_probe
 from stemyard.stack.errors import EnvironmentLacks
-from stemyard.stack.ports import free_ports
+from stemyard.stack.ports import HOST, free_ports
 from stemyard.stack.process import ProcessPlan
 from stemyard.stack.runtime import RuntimeDirectory
 from stemyard.stack.settings import ROOT, StackSettings
 
-HOST = "127.0.0.1"
 SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - POSIX shared memory, not a scratch folder
 
 

@@ -8,7 +8,8 @@ import pytest
 import soundfile
 
 from stemyard.client import Job, StemyardClient
-from stemyard.stack.one_machine import OneMachineStack, one_machine_stack
+from stemyard.stack.assembly import Stack
+from stemyard.stack.one_machine import one_machine_stack
 from stemyard.stack.runtime import locked
 from stemyard.stack.settings import ROOT, StackSettings
 from synthesis import song
@@ -44,7 +45,7 @@ def tiny_settings(**changes: Any) -> StackSettings:
 
 
 @asynccontextmanager
-async def tiny_stack(runtime: Path, **changes: Any) -> AsyncGenerator[OneMachineStack]:
+async def tiny_stack(runtime: Path, **changes: Any) -> AsyncGenerator[Stack]:
     """The product's own launcher."""
     settings = tiny_settings(runtimes=runtime.parent, **changes)
     with locked(runtime) as held:
@@ -53,7 +54,7 @@ async def tiny_stack(runtime: Path, **changes: Any) -> AsyncGenerator[OneMachine
 
 
 @asynccontextmanager
-async def signed_in(stack: OneMachineStack, *, email: str) -> AsyncGenerator[StemyardClient]:
+async def signed_in(stack: Stack, *, email: str) -> AsyncGenerator[StemyardClient]:
     """A client with an account of its own."""
     async with StemyardClient(stack.gateway.address) as client:
         await client.register(email=email, password="a long password 1", full_name="Test")

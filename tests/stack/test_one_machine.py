@@ -16,7 +16,7 @@ import tritonclient.grpc as triton_sync
 import tritonclient.grpc.aio as triton
 
 from stemyard.client import Job
-from stemyard.stack.one_machine import OneMachineStack
+from stemyard.stack.assembly import Stack
 from stemyard.stack.triton import SHARED_MEMORY
 from stemyard.stack.waiting import until
 from tests.stack.conftest import OUTPUT, digests, finished, signed_in, tiny_stack
@@ -30,13 +30,13 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def stack(runtimes: Path) -> AsyncGenerator[OneMachineStack]:
+async def stack(runtimes: Path) -> AsyncGenerator[Stack]:
     async with tiny_stack(runtimes / "one-machine") as running:
         yield running
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def undisturbed(stack: OneMachineStack, song_file: Path) -> Job:
+async def undisturbed(stack: Stack, song_file: Path) -> Job:
     """The job as it is when nothing goes wrong."""
     async with signed_in(stack, email="calm@example.com") as client:
         job = await finished(client, await client.submit(song_file, output=OUTPUT))
@@ -44,7 +44,7 @@ async def undisturbed(stack: OneMachineStack, song_file: Path) -> Job:
     return job
 
 
-async def killed(stack: OneMachineStack, name: str) -> int:
+async def killed(stack: Stack, name: str) -> int:
     """Kills the process and waits until the supervisor has started it again. Its old id."""
     process = stack.processes[name]
     starts, pid = process.starts, process.pid
@@ -59,7 +59,7 @@ async def killed(stack: OneMachineStack, name: str) -> int:
 
 
 async def test_stems_have_exactly_the_songs_frames_and_rate(
-    stack: OneMachineStack, undisturbed: Job, song_file: Path, tmp_path: Path
+    stack: Stack, undisturbed: Job, song_file: Path, tmp_path: Path
 ) -> None:
     source = soundfile.info(song_file)
     async with signed_in(stack, email="frames@example.com") as client:
@@ -75,7 +75,7 @@ async def test_stems_have_exactly_the_songs_frames_and_rate(
 
 
 async def test_a_killed_triton_only_delays_the_job(
-    stack: OneMachineStack, undisturbed: Job, song_file: Path
+    stack: Stack, undisturbed: Job, song_file: Path
 ) -> None:
     async with signed_in(stack, email="triton@example.com") as client:
         job = await client.submit(song_file, output=OUTPUT)
@@ -105,7 +105,7 @@ async def test_a_killed_triton_only_delays_the_job(
 
 @pytest.mark.parametrize("name", ["gateway", "postgresql"])
 async def test_a_job_outlives_the_death_of_a_server(
-    stack: OneMachineStack, undisturbed: Job, song_file: Path, name: str
+    stack: Stack, undisturbed: Job, song_file: Path, name: str
 ) -> None:
     async with signed_in(stack, email=f"{name}@example.com") as client:
         job = await client.submit(song_file, output=OUTPUT)
@@ -116,7 +116,7 @@ async def test_a_job_outlives_the_death_of_a_server(
     assert digests(job) == digests(undisturbed)
 
 
-async def test_eight_concurrent_segments_share_executions(stack: OneMachineStack) -> None:
+async def test_eight_concurrent_segments_share_executions(stack: Stack) -> None:
     """Dynamic batching of a real network, by Triton's own counters."""
     async with triton.InferenceServerClient(stack.triton.grpc_address) as client:
         before = await _counts(client, "tiny-batched")

@@ -11,7 +11,7 @@ import soundfile
 
 from stemcore.model_card import ModelCard
 from stemyard.client import StemyardClient
-from stemyard.stack.one_machine import OneMachineStack
+from stemyard.stack.assembly import Stack
 from stemyard.stack.settings import ROOT
 from stemyard.yardstick import sdr_db
 from tests.stack.conftest import finished, signed_in, tiny_stack
@@ -24,7 +24,7 @@ FLOAT = {"format": "wav", "bit_depth": 32}
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def stack(runtimes: Path) -> AsyncGenerator[OneMachineStack]:
+async def stack(runtimes: Path) -> AsyncGenerator[Stack]:
     repository = ROOT / "model_repository"
     async with tiny_stack(
         runtimes / "bundled", repository=repository, default_model=MODEL
@@ -41,7 +41,7 @@ def published() -> list[dict[str, float]]:
 @pytest.mark.asyncio(loop_scope="module")
 @pytest.mark.parametrize("index", SONGS)
 async def test_a_held_out_song_is_separated_as_published(
-    stack: OneMachineStack, published: list[dict[str, float]], tmp_path: Path, index: int
+    stack: Stack, published: list[dict[str, float]], tmp_path: Path, index: int
 ) -> None:
     song = heldout.song(index)
     source = tmp_path / "mix.wav"

@@ -1,0 +1,121 @@
+"""What every stack is put together from: database and engine, then the services over them."""
+
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from stemyard.stack import services, triton
+from stemyard.stack.database import start_database
+from stemyard.stack.errors import NothingToServe
+from stemyard.stack.postgresql import PostgresqlCluster
+from stemyard.stack.runtime import RuntimeDirectory
+from stemyard.stack.services import Backing, GatewayDoor, OrchestratorDoor
+from stemyard.stack.settings import StackSettings
+from stemyard.stack.supervisor import Supervisor
+from stemyard.stack.triton import TritonDoors
+from stemyard.stack.waiting import until
+
+# By then every server answers; what is still missing will not come.
+_LAST_CHECK_TIMEOUT_S = 20.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Foundation:
+    """Database and engine: started, the engine perhaps still loading."""
+
+    database: PostgresqlCluster
+    triton: TritonDoors
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Services:
+    """The doors of what runs over it."""
+
+    gateways: tuple[GatewayDoor, ...]
+    orchestrators: tuple[OrchestratorDoor, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stack:
+    """A running stack: its addresses, and its processes by name."""
+
+    runtime: RuntimeDirectory
+    processes: Supervisor
+    foundation: Foundation
+    services: Services
+
+    @property
+    def triton(self) -> TritonDoors:
+        return self.foundation.triton
+
+    @property
+    def database(self) -> PostgresqlCluster:
+        return self.foundation.database
+
+    @property
+    def gateway(self) -> GatewayDoor:
+        """The one to talk to, where one is enough."""
+        return self.services.gateways[0]
+
+    async def ready(self, *, timeout_s: float = _LAST_CHECK_TIMEOUT_S) -> None:
+        """Waits until a job could run, by whichever gateway. Raises NothingToServe."""
+        for gateway in self.services.gateways:
+            try:
+                await until(gateway.is_ready, timeout_s=timeout_s)
+            except TimeoutError as error:
+                missing = await gateway.what_is_missing()
+                refused = triton.refusals(self.runtime.logs / "triton.log")
+                raise NothingToServe("\n".join([f"not ready: {missing}", *refused])) from error
+
+
+async def lay_foundation(
+    processes: Supervisor, settings: StackSettings, runtime: RuntimeDirectory
+) -> Foundation:
+    """Triton loads its models while the database is made."""
+    doors = TritonDoors.choose()
+    processes.start(triton.plan(doors, runtime, settings))
+    return Foundation(
+        database=await start_database(processes, settings, runtime),
+        triton=doors,
+    )
+
+
+async def start_services(
+    processes: Supervisor,
+    foundation: Foundation,
+    settings: StackSettings,
+    runtime: RuntimeDirectory,
+    environment: Mapping[str, str],
+) -> Services:
+    """`environment` is what every service is told besides, without its prefix."""
+    backing = Backing(
+        dsn=foundation.database.dsn(),
+        triton_address=foundation.triton.grpc_address,
+        auth_secret=_auth_secret(runtime),
+        environment=environment,
+    )
+    doors = Services(
+        gateways=tuple(GatewayDoor.choose(settings, index=n) for n in range(settings.gateways)),
+        orchestrators=tuple(
+            OrchestratorDoor.choose(index=n) for n in range(settings.orchestrators)
+        ),
+    )
+    started = [processes["triton"]]
+    for gateway in doors.gateways:
+        plan = services.gateway_plan(gateway, backing, runtime, settings)
+        started.append(processes.start(plan))
+    for orchestrator in doors.orchestrators:
+        plan = services.orchestrator_plan(orchestrator, backing, runtime, settings)
+        started.append(processes.start(plan))
+    for process in started:
+        await process.ready()
+    return doors
+
+
+def _auth_secret(runtime: RuntimeDirectory) -> str:
+    """Kept beside the database whose accounts' tokens it signs."""
+    path = runtime.root / "auth-secret"
+    if not path.exists():
+        path.touch(mode=0o600)
+        path.write_text(secrets.token_urlsafe(48))
+    return path.read_text()
