@@ -21,6 +21,7 @@ from gateway.jobs.submission import SubmissionService
 from gateway.lifetime import Lifetime
 from gateway.results.service import ResultService
 from gateway.settings import GatewaySettings
+from stemcore.audio_decoder import open_decoder
 from stemcore.catalogue.port import ModelCatalogue
 from stemcore.catalogue.triton import TritonCatalogue, open_triton
 from stemcore.database.notifications import Notifications
@@ -67,7 +68,9 @@ async def open_services(
         )
         probe = instead.probe or DecoderProbe(
             _source_files(store, settings),
-            limits=settings.limits.decode_limits(),
+            decoder=await stack.enter_async_context(
+                open_decoder(settings.sandbox, limits=settings.limits.decode_limits())
+            ),
             at_a_time=settings.limits.concurrent_probes,
         )
         catalogue = CatalogueService(instead.catalogue or await _triton_catalogue(settings, stack))

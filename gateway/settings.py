@@ -7,7 +7,7 @@ from typing import Self
 from pydantic import BaseModel, Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from stemcore.audio_decoder import DecodeLimits
+from stemcore.audio_decoder import DecodeLimits, SandboxSettings
 from stemcore.catalogue.triton import TritonSettings
 from stemcore.database.pool import DatabaseSettings
 from stemcore.storage.settings import StorageSettings
@@ -78,6 +78,7 @@ class GatewaySettings(BaseSettings):
     triton: TritonSettings = TritonSettings()
     http: HttpSettings = HttpSettings()
     limits: LimitSettings = LimitSettings()
+    sandbox: SandboxSettings = SandboxSettings()
     scratch: ScratchSettings = ScratchSettings()
     downloads: DownloadSettings = DownloadSettings()
     default_model: str = "stemyard-mini"

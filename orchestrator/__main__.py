@@ -23,6 +23,7 @@ from orchestrator.separation import SeparationRunner, Workshop
 from orchestrator.settings import OrchestratorSettings
 from orchestrator.slots import Slot, SlotRules
 from orchestrator.sweeper import Sweeper
+from stemcore.audio_decoder import SandboxTooWeak, open_decoder
 from stemcore.bus.direct import DirectBus
 from stemcore.catalogue.triton import TritonCatalogue, open_triton
 from stemcore.database.notifications import Notifications
@@ -58,6 +59,9 @@ async def build(settings: OrchestratorSettings) -> AsyncGenerator[Orchestrator]:
         catalogue = TritonCatalogue(client, timeout_s=settings.triton.metadata_timeout_s)
         models = Models(catalogue, patience_s=settings.model_patience_s)
         store = await stack.enter_async_context(open_store(settings.storage))
+        decoder = await stack.enter_async_context(
+            open_decoder(settings.sandbox, limits=settings.limits)
+        )
         lease = settings.lease
         claims = PostgresClaims(pool, notifications, owner=worker, lease_length_s=lease.length_s)
         workshop = Workshop(
@@ -68,7 +72,7 @@ async def build(settings: OrchestratorSettings) -> AsyncGenerator[Orchestrator]:
             separator=TritonSeparator(client, catalogue, settings.triton),
             scheduler=SegmentScheduler(window=settings.triton.window),
             encoder=FileEncoder(),
-            limits=settings.limits,
+            decoder=decoder,
         )
         runners = {SEPARATION: SeparationRunner(workshop)}
         rules = SlotRules(

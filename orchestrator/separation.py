@@ -22,7 +22,7 @@ from orchestrator.sources import fetch, storage_errors
 from orchestrator.tape import Tape
 from orchestrator.task_errors import single_error
 from orchestrator.verdict import measures_of, warnings_of
-from stemcore.audio_decoder import DecodeLimits, decode
+from stemcore.audio_decoder import AudioDecoder
 from stemcore.errors import ErrorCode, InvalidInput, LeaseLost
 from stemcore.jobs import ResultFile
 from stemcore.model_card import ModelCard
@@ -46,7 +46,7 @@ class Workshop:
     separator: StemSeparator
     scheduler: SegmentScheduler
     encoder: StemEncoder
-    limits: DecodeLimits
+    decoder: AudioDecoder
 
 
 class SeparationRunner:
@@ -123,7 +123,7 @@ class SeparationRun:
         await self.progress(FETCHED, stage="decoding")
         consume = partial(spool, path=self._mix_path, sample_rate_hz=self.card.sample_rate)
         with self.ledger.timed("decode_s"):
-            facts = await decode(source, consume, limits=self.workshop.limits)
+            facts = await self.workshop.decoder.decode(source, consume)
         await asyncio.to_thread(source.unlink)
         return facts
 

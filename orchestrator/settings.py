@@ -5,7 +5,7 @@ from pathlib import Path
 from pydantic import BaseModel, Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from stemcore.audio_decoder import DecodeLimits
+from stemcore.audio_decoder import DecodeLimits, SandboxSettings
 from stemcore.catalogue.triton import TritonSettings
 from stemcore.database.pool import DatabaseSettings
 from stemcore.storage.settings import StorageSettings
@@ -38,6 +38,7 @@ class OrchestratorSettings(BaseSettings):
     triton: TritonSettings = TritonSettings()
     lease: LeaseSettings = LeaseSettings()
     limits: DecodeLimits = DecodeLimits()
+    sandbox: SandboxSettings = SandboxSettings()
     slots: int = Field(default=2, ge=1, le=64)
     sweep_period_s: float = Field(default=5.0, gt=0)
     progress_every_s: float = Field(default=0.5, ge=0)

@@ -29,9 +29,17 @@ _SUBMISSION_ERRORS = (
     ErrorCode.UNSUPPORTED_FORMAT,
     ErrorCode.PLAYLIST_NOT_ALLOWED,
     ErrorCode.UNREADABLE_AUDIO,
+    ErrorCode.MALFORMED_CONTAINER,
+    ErrorCode.AUDIO_TRUNCATED,
+    ErrorCode.UNSUPPORTED_CODEC,
+    ErrorCode.SAMPLE_RATE_NOT_SUPPORTED,
+    ErrorCode.TOO_MANY_CHANNELS,
+    ErrorCode.FORMAT_CHANGES_MIDWAY,
     ErrorCode.NO_AUDIO_STREAM,
     ErrorCode.NO_SAMPLES,
+    ErrorCode.INVALID_SAMPLES,
     ErrorCode.AUDIO_TOO_LONG,
+    ErrorCode.AUDIO_TOO_COMPLEX,
     ErrorCode.DECODE_TIMEOUT,
     ErrorCode.FILE_TOO_LARGE,
     ErrorCode.REQUEST_TIMEOUT,
@@ -44,6 +52,7 @@ _SUBMISSION_ERRORS = (
     ErrorCode.TOO_MANY_JOBS,
     ErrorCode.ENGINE_UNAVAILABLE,
     ErrorCode.STORAGE_UNAVAILABLE,
+    ErrorCode.DECODER_UNAVAILABLE,
 )
 
 IdempotencyKey = Annotated[

@@ -4,7 +4,7 @@ import asyncio
 from typing import Protocol
 
 from gateway.jobs.source_files import SourceFiles
-from stemcore.audio_decoder import DecodeLimits, SourceFacts, probe
+from stemcore.audio_decoder import AudioDecoder, SourceFacts
 
 
 class SourceProbe(Protocol):
@@ -22,15 +22,15 @@ class DecoderProbe:
     be refused for our load.
     """
 
-    def __init__(self, files: SourceFiles, *, limits: DecodeLimits, at_a_time: int) -> None:
+    def __init__(self, files: SourceFiles, *, decoder: AudioDecoder, at_a_time: int) -> None:
         self._files = files
-        self._limits = limits
+        self._decoder = decoder
         self._slots = asyncio.Semaphore(at_a_time)
 
     async def facts(self, key: str) -> SourceFacts:
         """Facts from the headers, and proof that the beginning decodes."""
         async with self._slots, self._files.file(key) as path:
-            return await probe(path, limits=self._limits)
+            return await self._decoder.probe(path)
 
 
 class FixedProbe:

@@ -6,15 +6,21 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DecodeLimits:
-    """Bounds on one source: sizes before and after decoding, and what its process may use."""
+    """Bounds on one source: sizes before and after decoding, and what its process may use.
+
+    `max_samples` counts all channels: the default is a little more than three hours of stereo at
+    192 kHz.
+    """
 
     max_bytes: int = 1 << 30
     max_duration_s: float = 3 * 3600.0
+    max_samples: int = 1 << 32
+    min_sample_rate_hz: int = 4_000
     max_sample_rate_hz: int = 384_000
     max_channels: int = 16
     probe_timeout_s: float = 4.0
     decode_timeout_s: float = 1800.0
-    address_space_bytes: int = 2 << 30
+    address_space_bytes: int = 1 << 30
 
     def __post_init__(self) -> None:
         if min(getattr(self, name) for name in self.__slots__) <= 0:

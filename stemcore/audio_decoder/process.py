@@ -1,39 +1,47 @@
-"""A decoder process seen from its parent: blocking calls, for a thread of their own."""
+"""A decoder process seen from its parent: blocking calls, for threads."""
 
 import contextlib
 import json
+import math
 import os
+import signal
 import socket
 import subprocess
 import sys
 import tempfile
+from collections.abc import Generator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Literal, Self
 
 from stemcore.audio_decoder.facts import DecodeLimits
+from stemcore.audio_decoder.protections import Protection
 from stemcore.errors import ErrorCode, InvalidInput
 
-CHILD = Path(__file__).with_name("child.py")
+CHILD = Path(__file__).with_name("child")
 PACKET_BYTES = 65536
 
 Mode = Literal["probe", "decode"]
 
 
+class DecoderBroken(Exception):
+    """The process cannot be used, and no source is to blame."""
+
+
 class DecoderProcess:
-    """One child for one source; it has loaded its libraries and waits for the request."""
+    """One child for one source. It dies with the thread that started it."""
 
     def __init__(self, limits: DecodeLimits) -> None:
         self._limits = limits
-        self._folder = tempfile.mkdtemp(prefix="stemyard-decoder-")
+        self.protections: frozenset[Protection] = frozenset()
         self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        with theirs:
+        with theirs, _empty_folder() as folder:
             self._process = subprocess.Popen(
-                [sys.executable, "-I", "-B", str(CHILD)],
+                [sys.executable, "-I", str(CHILD), json.dumps(_arguments(limits))],
                 stdin=theirs.fileno(),
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
-                cwd=self._folder,
+                cwd=folder,
                 env={},
             )
 
@@ -41,30 +49,53 @@ class DecoderProcess:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.kill()
-        self._control.close()
-        with contextlib.suppress(OSError):
-            Path(self._folder).rmdir()
+        self.close()
 
     @property
     def pid(self) -> int:
         """The child's process id."""
         return self._process.pid
 
+    @property
+    def is_alive(self) -> bool:
+        """Whether the child could still take a request."""
+        return self._process.poll() is None
+
     def kill(self) -> None:
         """End the child at once; readers of its pipes see their end."""
         self._process.kill()
         self._process.wait()
 
-    def request(self, mode: Mode, *, source: Path, pcm: int | None, cpu_s: float) -> None:
-        """Hand over the opened source and, for decoding, the writing end of a pipe."""
-        limits = {**asdict(self._limits), "cpu_s": cpu_s}
-        packet = json.dumps({"mode": mode, "limits": limits}).encode()
+    def close(self) -> None:
+        """Kill, and hang up."""
+        self.kill()
+        self._control.close()
+
+    def await_ready(self, *, timeout_s: float) -> None:
+        """Wait until the child is confined and knows its protections; raises DecoderBroken."""
+        self._control.settimeout(timeout_s)
+        try:
+            packet = self._control.recv(PACKET_BYTES)
+        except (TimeoutError, ConnectionError) as error:
+            raise DecoderBroken("it did not become ready") from error
+        self._control.settimeout(None)
+        answer: dict[str, Any] = json.loads(packet) if packet else {"event": "broken"}
+        if answer["event"] != "ready":
+            raise DecoderBroken(answer.get("reason", "it ended before it was ready"))
+        self.protections = frozenset(Protection(name) for name in answer["protections"])
+
+    def request(self, mode: Mode, *, source: Path, pcm: int | None) -> None:
+        """Hand over the opened source and, for decoding, the writing end of a pipe.
+
+        Raises DecoderBroken when the child is gone before it has seen the source.
+        """
+        packet = json.dumps({"mode": mode, "limits": asdict(self._limits)}).encode()
         descriptor = os.open(source, os.O_RDONLY | os.O_CLOEXEC)
         try:
-            with contextlib.suppress(BrokenPipeError, ConnectionResetError):
-                handed = [descriptor] if pcm is None else [descriptor, pcm]
-                socket.send_fds(self._control, [packet], handed)
+            handed = [descriptor] if pcm is None else [descriptor, pcm]
+            socket.send_fds(self._control, [packet], handed)
+        except ConnectionError as error:
+            raise DecoderBroken("it was gone before its source came") from error
         finally:
             os.close(descriptor)
 
@@ -72,13 +103,38 @@ class DecoderProcess:
         """The next packet; raises InvalidInput for a refusal and for a child that died."""
         try:
             packet = self._control.recv(PACKET_BYTES)
-        except ConnectionResetError:
+        except ConnectionError:
             packet = b""
         if not packet:
-            raise InvalidInput(ErrorCode.UNREADABLE_AUDIO, "The decoder broke on this file.")
+            raise self._refusal_of_the_dead()
         answer: dict[str, Any] = json.loads(packet)
         if answer["event"] == "failed":
             raise InvalidInput(
                 ErrorCode(answer["code"]), answer["message"], details=answer["details"]
             )
         return answer
+
+    def _refusal_of_the_dead(self) -> InvalidInput:
+        if self._process.wait() == -signal.SIGXCPU:
+            return InvalidInput(
+                ErrorCode.DECODE_TIMEOUT, "Decoding took more processor time than allowed."
+            )
+        return InvalidInput(ErrorCode.UNREADABLE_AUDIO, "The decoder broke on this file.")
+
+
+def _arguments(limits: DecodeLimits) -> dict[str, int]:
+    return {
+        "parent": os.getpid(),
+        "address_space_bytes": limits.address_space_bytes,
+        "cpu_s": math.ceil(limits.decode_timeout_s) + 1,
+    }
+
+
+@contextlib.contextmanager
+def _empty_folder() -> Generator[str]:
+    """A folder that is removed once the child is in it: nothing can ever be made there."""
+    folder = tempfile.mkdtemp(prefix="stemyard-decoder-")
+    try:
+        yield folder
+    finally:
+        Path(folder).rmdir()

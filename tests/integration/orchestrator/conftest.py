@@ -23,7 +23,7 @@ from orchestrator.segment_scheduler import SegmentScheduler
 from orchestrator.separation import SeparationRunner, Workshop
 from orchestrator.separator import StemSeparator
 from orchestrator.slots import Slot, SlotRules
-from stemcore.audio_decoder import DecodeLimits
+from stemcore.audio_decoder import AudioDecoder, DecodeLimits, SandboxSettings, open_decoder
 from stemcore.catalogue.memory import MemoryCatalogue
 from stemcore.catalogue.port import ServedModel
 from stemcore.database import job_log, migrate, outbox
@@ -220,7 +220,13 @@ class Floor:
     window: int = 2
     backoff_s: float = 0.0
 
-    def slot(self) -> Slot:
+    @asynccontextmanager
+    async def slot(self) -> AsyncGenerator[Slot]:
+        """A slot that does not run yet, with decoder processes started on demand."""
+        async with open_decoder(SandboxSettings(warm=0), limits=self.limits) as decoder:
+            yield self._slot(decoder)
+
+    def _slot(self, decoder: AudioDecoder) -> Slot:
         models = Models(MemoryCatalogue(*self.models), patience_s=0.0)
         workshop = Workshop(
             claims=self.claims,
@@ -230,7 +236,7 @@ class Floor:
             separator=self.separator,
             scheduler=SegmentScheduler(window=self.window),
             encoder=FileEncoder(),
-            limits=self.limits,
+            decoder=decoder,
         )
         rules = SlotRules(
             lease_length_s=LEASE_S, max_claims=3, backoff_s=self.backoff_s, progress_every_s=0.05
@@ -245,13 +251,14 @@ class Floor:
     @asynccontextmanager
     async def open(self) -> AsyncGenerator[asyncio.Task[None]]:
         stopping = asyncio.Event()
-        task = asyncio.create_task(self.slot().run(stopping))
-        try:
-            yield task
-        finally:
-            stopping.set()
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
+        async with self.slot() as slot:
+            task = asyncio.create_task(slot.run(stopping))
+            try:
+                yield task
+            finally:
+                stopping.set()
+                task.cancel()
+                await asyncio.gather(task, return_exceptions=True)
 
     def scratch_files(self) -> list[str]:
         folder = self.root / "scratch" / "worker"

@@ -254,7 +254,7 @@ BAD: dict[str, tuple[ErrorCode, Callable[[Path], bytes]]] = {
     "text": (ErrorCode.UNSUPPORTED_FORMAT, _not_audio(b"La la la\n" * 500)),
     "playlist": (ErrorCode.PLAYLIST_NOT_ALLOWED, _not_audio(b"ffconcat version 1.0\nfile a.wav\n")),
     "noise": (
-        ErrorCode.UNREADABLE_AUDIO,
+        ErrorCode.UNSUPPORTED_FORMAT,
         _not_audio(np.random.default_rng(9).bytes(200_000)),
     ),
     "no samples": (ErrorCode.NO_SAMPLES, _not_audio(wav(tones(0)))),
@@ -273,7 +273,7 @@ async def test_bad_input_ends_the_job_at_once_and_leaves_nothing(
 ) -> None:
     floor.limits = DecodeLimits(max_duration_s=3.0)
     job_id = await jobs.submit(source(tmp_path))
-    async with asyncio.timeout(5), floor.open():
+    async with floor.open(), asyncio.timeout(5):
         row = await jobs.become(job_id, *ENDED)
     assert (row["status"], row["error"]["code"]) == ("failed", code)
     assert row["claims"] == 1
@@ -421,11 +421,12 @@ async def test_a_slot_told_to_stop_finishes_its_job_first(floor: Floor, jobs: Jo
     gate, job_id = await stopped_midway(floor, jobs)
     waiting = await jobs.submit(wav(tones(1_000)))
     stopping = asyncio.Event()
-    slot = asyncio.create_task(floor.slot().run(stopping))
-    await gate.reached.wait()
-    stopping.set()
-    gate.opened.set()
-    await slot
+    async with floor.slot() as slot:
+        running = asyncio.create_task(slot.run(stopping))
+        await gate.reached.wait()
+        stopping.set()
+        gate.opened.set()
+        await running
     assert (await jobs.row(job_id))["status"] == "succeeded"
     assert (await jobs.row(waiting))["status"] == "queued"
 
@@ -480,8 +481,8 @@ async def test_the_third_failure_in_a_row_is_the_last(
 async def test_nothing_is_claimed_while_no_model_is_ready(floor: Floor, jobs: Jobs) -> None:
     floor.models = (ServedModel(card=gain_card(), ready=False),)
     job_id = await jobs.submit(wav(tones(10_000)))
-    slot: Slot = floor.slot()
-    assert await slot._next_claim() is None
+    async with floor.slot() as slot:
+        assert await slot._next_claim() is None
     assert (await jobs.row(job_id))["claims"] == 0
 
 

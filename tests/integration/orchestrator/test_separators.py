@@ -22,7 +22,7 @@ from orchestrator.mix import Mix, spool
 from orchestrator.segment_scheduler import SegmentScheduler, Share
 from orchestrator.separator import StemSeparator
 from orchestrator.tape import Tape
-from stemcore.audio_decoder import decode
+from stemcore.audio_decoder import AudioDecoder, DecodeLimits, SandboxSettings, open_decoder
 from stemcore.catalogue.triton import TritonCatalogue, TritonSettings, open_triton
 from stemcore.errors import ErrorCode, Unavailable
 from stemcore.model_card import ModelCard
@@ -171,20 +171,31 @@ async def test_a_real_network_gives_equal_bytes_whatever_the_window(
     card = await card_of(server, "tiny")
     song = tones(int(2.9 * card.segment_samples))
     source = encode(tmp_path / "song.flac", song, codec="flac")
-    results = [
-        await stems_of(server, card, source, tmp_path / str(size), window_size=size)
-        for size in (1, 2, 4)
-    ]
+    async with open_decoder(SandboxSettings(warm=1), limits=DecodeLimits()) as decoder:
+        results = [
+            await stems_of(
+                server, decoder, card, source, folder=tmp_path / str(size), window_size=size
+            )
+            for size in (1, 2, 4)
+        ]
     assert len(results[0]) == 4 * 8 * len(song)
     assert results[0] == results[1] == results[2]
 
 
 async def stems_of(
-    server: Server, card: ModelCard, source: Path, folder: Path, *, window_size: int
+    server: Server,
+    decoder: AudioDecoder,
+    card: ModelCard,
+    source: Path,
+    *,
+    folder: Path,
+    window_size: int,
 ) -> bytes:
     folder.mkdir()
     path = folder / "mix"
-    facts = await decode(source, lambda pcm: spool(pcm, path, sample_rate_hz=card.sample_rate))
+    facts = await decoder.decode(
+        source, lambda pcm: spool(pcm, path, sample_rate_hz=card.sample_rate)
+    )
     plan = SegmentPlan(
         total_samples=facts.frames,
         segment_samples=card.segment_samples,

@@ -1,0 +1,102 @@
+"""What a decoder process tells and sends: blocking, for a thread of its own."""
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stemcore.audio_decoder.facts import SourceFacts
+from stemcore.audio_decoder.process import DecoderProcess
+
+BLOCK_FRAMES = 1 << 16
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DecodedSource:
+    """What came of a whole decoding: exact facts, and packets left out."""
+
+    facts: SourceFacts
+    damaged_packets: int
+
+
+class PcmStream:
+    """Decoded float32 blocks (frames, channels) at the source's rate; read it to its end once."""
+
+    def __init__(self, process: DecoderProcess, pipe: int, opened: dict[str, Any]) -> None:
+        self._process = process
+        self._pipe = pipe
+        self._opened = opened
+        self._ended: DecodedSource | None = None
+
+    @property
+    def facts(self) -> SourceFacts:
+        """The source's facts; its duration is not known yet."""
+        return _facts(self._opened, duration_s=0.0)
+
+    def blocks(self) -> Iterator[NDArray[np.float32]]:
+        """Blocks of at most BLOCK_FRAMES; raises InvalidInput when the source breaks off."""
+        channels = int(self._opened["channels"])
+        frame_bytes = 4 * channels
+        with os.fdopen(self._pipe, "rb", buffering=0) as pipe:
+            while data := _read_full(pipe.fileno(), BLOCK_FRAMES * frame_bytes):
+                whole = len(data) // frame_bytes * frame_bytes
+                samples = np.frombuffer(data[:whole], dtype=np.float32)
+                yield samples.reshape(-1, channels)
+        finished = self._process.answer()
+        self._ended = DecodedSource(
+            facts=_facts(self._opened, duration_s=finished["duration_s"]),
+            damaged_packets=finished["damaged_packets"],
+        )
+
+    @property
+    def ended(self) -> DecodedSource:
+        """The outcome, after the last block."""
+        if self._ended is None:
+            raise RuntimeError("the stream has not been read to its end")
+        return self._ended
+
+
+def probed_facts(process: DecoderProcess, path: Path) -> SourceFacts:
+    """Have the beginning decoded; facts with a provisional duration."""
+    process.request("probe", source=path, pcm=None)
+    opened = process.answer()
+    return _facts(opened, duration_s=process.answer()["duration_s"])
+
+
+def pcm_stream(process: DecoderProcess, path: Path) -> PcmStream:
+    """Have all of it decoded into a pipe."""
+    ours, theirs = os.pipe2(os.O_CLOEXEC)
+    try:
+        process.request("decode", source=path, pcm=theirs)
+    finally:
+        os.close(theirs)
+    try:
+        return PcmStream(process, os.dup(ours), process.answer())
+    finally:
+        os.close(ours)
+
+
+def _facts(opened: dict[str, Any], *, duration_s: float) -> SourceFacts:
+    return SourceFacts(
+        duration_s=duration_s,
+        sample_rate_hz=opened["sample_rate_hz"],
+        channels=opened["channels"],
+        codec=opened["codec"],
+        container=opened["container"],
+        channel_names=tuple(opened["channel_names"]),
+    )
+
+
+def _read_full(descriptor: int, size: int) -> bytearray:
+    """Exactly `size` bytes, or fewer at the end of the stream."""
+    data = bytearray(size)
+    view, filled = memoryview(data), 0
+    while filled < size and (count := os.readv(descriptor, [view[filled:]])):
+        filled += count
+    view.release()
+    del data[filled:]
+    return data
