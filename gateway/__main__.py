@@ -9,12 +9,13 @@ from gateway.composition import Replacements
 from gateway.lifetime import Lifetime
 from gateway.server import GatewayServer
 from gateway.settings import GatewaySettings
+from stemcore.telemetry.context import with_trace_id
 from stemcore.telemetry.logs import configure_logs
 
 
 def serve(settings: GatewaySettings, *, instead: Replacements | None = None) -> int:
     """Serve until stopped; returns the exit status."""
-    configure_logs(service="gateway", level=settings.log_level)
+    configure_logs(service="gateway", level=settings.log_level, also=[with_trace_id])
     lifetime = Lifetime()
     app = create_app(settings, lifetime=lifetime, instead=instead)
     GatewayServer(app, settings.http, lifetime=lifetime).run()

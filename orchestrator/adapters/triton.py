@@ -2,7 +2,8 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from time import monotonic
 from typing import Any
 
@@ -20,6 +21,9 @@ from stemcore.model_card import ModelCard
 
 Samples = NDArray[np.float32]
 
+# Around one call of a model; yields the headers that let the server join the caller's trace.
+CallWatch = Callable[[str], AbstractContextManager[Mapping[str, str]]]
+
 INPUT = "mix"
 READY_POLL_S = 0.1
 
@@ -36,6 +40,11 @@ _OUTAGES = frozenset(
 _log = structlog.get_logger(__name__)
 
 
+def unwatched(_model: str) -> AbstractContextManager[Mapping[str, str]]:
+    """A CallWatch that looks away."""
+    return nullcontext({})
+
+
 class TritonSeparator:
     """A StemSeparator. Only the outputs asked for travel; a bag's models are asked one by one."""
 
@@ -44,10 +53,13 @@ class TritonSeparator:
         client: triton.InferenceServerClient,
         catalogue: ModelCatalogue,
         settings: TritonSettings,
+        *,
+        watch: CallWatch = unwatched,
     ) -> None:
         self._client: Any = client
         self._catalogue = catalogue
         self._settings = settings
+        self._watch = watch
 
     async def separate(self, window: Samples, *, card: ModelCard, stems: Sequence[str]) -> Samples:
         """(channels, samples) to (stems, channels, samples)."""
@@ -83,12 +95,14 @@ class TritonSeparator:
     ) -> dict[str, Samples]:
         tensor: Any = triton.InferInput(INPUT, [1, *window.shape], "FP32")
         tensor.set_data_from_numpy(window[None])
-        answer = await self._client.infer(
-            model,
-            [tensor],
-            outputs=[triton.InferRequestedOutput(name) for name in outputs],
-            client_timeout=self._settings.infer_timeout_s,
-        )
+        with self._watch(model) as headers:
+            answer = await self._client.infer(
+                model,
+                [tensor],
+                outputs=[triton.InferRequestedOutput(name) for name in outputs],
+                client_timeout=self._settings.infer_timeout_s,
+                headers=headers or None,
+            )
         return {name: answer.as_numpy(name)[0].astype(np.float32, copy=False) for name in outputs}
 
     async def _recovered(self, card: ModelCard, *, until: float, cause: Exception) -> None:

@@ -2,14 +2,18 @@
 
 import logging
 import sys
+from collections.abc import Sequence
 
 import structlog
 
 
-def configure_logs(*, service: str, level: str = "INFO") -> None:
+def configure_logs(
+    *, service: str, level: str = "INFO", also: Sequence[structlog.typing.Processor] = ()
+) -> None:
     """Send structlog's and the standard library's records of this process to stderr as JSON."""
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
+        *also,
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
