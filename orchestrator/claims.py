@@ -59,6 +59,10 @@ class Outcome:
     warnings: Sequence[Mapping[str, str]]
 
 
+class Interrupted(Exception):
+    """This worker stops; the run is in order and may be taken up by another one at once."""
+
+
 class ClaimBook(Protocol):
     """The book of claims. Writes return False, changing nothing, when the claim is stale.
 
@@ -95,6 +99,10 @@ class ClaimBook(Protocol):
         """Put the job back; `counted` False gives the claim's count back."""
         ...
 
+    async def doom(self, claim: Claim) -> None:
+        """Have what the claim has stored deleted later. For a claim that published nothing."""
+        ...
+
     def queued(self) -> AbstractContextManager[asyncio.Event]:
         """A hint that jobs may be waiting."""
         ...
@@ -118,7 +126,7 @@ class JobRunner(Protocol):
     async def run(self, claim: Claim, progress: Progress) -> Outcome:
         """Store results under the claim's prefix and tell of them; cleans up its scratch always.
 
-        Raises InvalidInput (never retry), Unavailable (retry later) or LeaseLost.
+        Raises InvalidInput (never retry), Unavailable (retry later), LeaseLost or Interrupted.
         """
         ...
 

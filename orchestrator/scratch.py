@@ -3,10 +3,12 @@
 import asyncio
 import contextlib
 import fcntl
+import os
 import shutil
 from collections.abc import AsyncGenerator, Generator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
+from typing import IO
 
 from stemcore.errors import ErrorCode, Unavailable
 
@@ -46,13 +48,32 @@ def open_scratch(root: Path, *, worker: str) -> Generator[Scratch]:
     root.mkdir(parents=True, exist_ok=True)
     remove_abandoned(root)
     folder = root / worker
-    folder.mkdir()
     try:
-        with (folder / LOCK).open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+        with _lock(folder):
             yield Scratch(folder)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _lock(folder: Path) -> IO[str]:
+    """Make the folder and lock it; again, when another worker just took it for a dead one's."""
+    while True:
+        folder.mkdir(exist_ok=True)
+        try:
+            lock = (folder / LOCK).open("w")
+        except FileNotFoundError:
+            continue
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if _is_there(folder / LOCK, lock.fileno()):
+            return lock
+        lock.close()
+
+
+def _is_there(path: Path, descriptor: int) -> bool:
+    """Whether the open file is still the one of that name."""
+    with contextlib.suppress(FileNotFoundError):
+        return os.path.samestat(path.stat(), os.fstat(descriptor))
+    return False
 
 
 def remove_abandoned(root: Path) -> None:

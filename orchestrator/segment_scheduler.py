@@ -1,11 +1,16 @@
 """Whose segment goes to the inference server next, across all jobs of this worker."""
 
 import asyncio
-from collections import Counter
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from uuid import UUID
+
+from orchestrator.claims import Interrupted
+from orchestrator.fair_shares import FairShares
+
+# Segments of a preview of ten seconds: it need not take turns with an album.
+HEAD_START_SEGMENTS = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,59 +28,69 @@ class _Waiter:
 
 
 class SegmentScheduler:
-    """A window of requests in flight: the highest priority first, among equals the account that
-    has fewest under way, then the one that waits longest.
+    """A window of requests in flight: the highest priority first, among equals the accounts in
+    equal shares, within an account the one that waits longest.
 
     The server's own queue stays short that way, so a short job overtakes a long one at the next
-    segment. Weights of plans belong into `_best`.
+    segment. Segments of one job begin in their order.
     """
 
     def __init__(self, *, window: int) -> None:
         self.window = window
-        self._under_way: Counter[UUID] = Counter()
+        self._under_way = 0
         self._waiters: list[_Waiter] = []
+        self._shares = FairShares(head_start=HEAD_START_SEGMENTS)
+        self._is_closed = False
 
     @asynccontextmanager
     async def turn(self, share: Share) -> AsyncGenerator[None]:
-        """Wait for a place in the window and hold it."""
+        """Wait for a place in the window and hold it; raises Interrupted once closed."""
         await self._enter(share)
         try:
             yield
         finally:
-            self._leave(share)
+            self._leave()
+
+    def close(self) -> None:
+        """Let what is under way end, and nothing else begin."""
+        self._is_closed = True
+        waiters, self._waiters = self._waiters, []
+        for waiter in waiters:
+            if not waiter.turn.done():
+                waiter.turn.set_exception(Interrupted())
 
     async def _enter(self, share: Share) -> None:
-        if self._under_way.total() < self.window and not self._waiters:
-            self._under_way[share.account_id] += 1
-            return
+        if self._is_closed:
+            raise Interrupted
         waiter = _Waiter(share=share, turn=asyncio.get_running_loop().create_future())
         self._waiters.append(waiter)
+        self._give_turns()
         try:
             await waiter.turn
         except asyncio.CancelledError:
             if waiter.turn.cancelled():
                 self._forget(waiter)
-            else:
-                self._leave(share)
+            elif waiter.turn.exception() is None:
+                self._leave()
             raise
 
-    def _leave(self, share: Share) -> None:
-        self._under_way[share.account_id] -= 1
-        self._under_way += Counter()
-        while self._waiters and self._under_way.total() < self.window:
-            chosen = self._best()
+    def _leave(self) -> None:
+        self._under_way -= 1
+        self._give_turns()
+
+    def _give_turns(self) -> None:
+        while self._waiters and self._under_way < self.window:
+            chosen = min(self._waiters, key=self._rank)
             self._forget(chosen)
             if chosen.turn.cancelled():
                 continue
-            self._under_way[chosen.share.account_id] += 1
+            self._under_way += 1
+            self._shares.take(chosen.share.account_id)
             chosen.turn.set_result(None)
 
     def _forget(self, waiter: _Waiter) -> None:
         if waiter in self._waiters:
             self._waiters.remove(waiter)
 
-    def _best(self) -> _Waiter:
-        def rank(waiter: _Waiter) -> tuple[int, int]:
-            return (-waiter.share.priority, self._under_way[waiter.share.account_id])
-
-        return min(self._waiters, key=rank)
+    def _rank(self, waiter: _Waiter) -> tuple[int, int]:
+        return (-waiter.share.priority, self._shares.next_turn(waiter.share.account_id))

@@ -8,7 +8,8 @@ from typing import Any
 
 import structlog
 
-from orchestrator.claims import Claim, ClaimBook, JobRunner, Outcome
+from orchestrator.claims import Claim, ClaimBook, Interrupted, JobRunner, Outcome
+from orchestrator.lease import Lease
 from orchestrator.progress import ThrottledProgress
 from stemcore.database.notifications import wait_for_hint
 from stemcore.errors import ErrorCode, InvalidInput, LeaseLost, StemyardError, Unavailable
@@ -49,27 +50,38 @@ class Slot:
         """Take jobs until `stopping`; the job at hand is finished first."""
         with self._claims.queued() as hint:
             while not stopping.is_set():
-                claim = await self._next_claim()
-                if claim is None:
+                lease = await self._next_claim()
+                if lease is None:
                     await _first_of(wait_for_hint(hint, timeout_s=POLL_S), stopping.wait())
+                elif stopping.is_set():
+                    await _to_its_end(self._give_back(lease.claim))
                 else:
-                    await self._work(claim)
+                    await self._work(lease)
 
-    async def _next_claim(self) -> Claim | None:
+    async def _next_claim(self) -> Lease | None:
         # Nothing is claimed while no server could compute it: waiting must not use up attempts.
         try:
-            return await self._claims.claim(list(self._runners)) if await self._ready() else None
+            return await self._claimed() if await self._ready() else None
         except Unavailable as error:
             _log.warning("claim_failed", reason=error.message)
             return None
 
-    async def _work(self, claim: Claim) -> None:
+    async def _claimed(self) -> Lease | None:
+        asked_at_s = monotonic()
+        claim = await self._claims.claim(list(self._runners))
+        if claim is None:
+            return None
+        length_s = self._rules.lease_length_s
+        return Lease(self._claims, claim, length_s=length_s, asked_at_s=asked_at_s)
+
+    async def _work(self, lease: Lease) -> None:
+        claim = lease.claim
         with structlog.contextvars.bound_contextvars(
             job_id=str(claim.job_id), lease_token=claim.lease_token
         ):
             _log.info("job_claimed", claims=claim.claims)
             try:
-                outcome = await self._outcome(claim)
+                outcome = await self._outcome(lease)
             except asyncio.CancelledError:
                 await asyncio.shield(self._give_back(claim))
                 raise
@@ -86,40 +98,30 @@ class Slot:
             _log.warning("claim_stale")
             await self._discard(claim)
 
-    async def _outcome(self, claim: Claim) -> Outcome | Exception:
+    async def _outcome(self, lease: Lease) -> Outcome | Exception:
+        """What the run came to, at the latest when the claim is taken or its lease runs out."""
+        claim = lease.claim
         progress = ThrottledProgress(
             self._claims, claim, every_s=self._rules.progress_every_s, clock=monotonic
         )
         runner = self._runners[claim.kind]
         run = asyncio.create_task(runner.run(claim, progress), name=f"run {claim.job_id}")
-        hold = asyncio.create_task(self._hold(claim), name=f"hold {claim.job_id}")
+        taken = asyncio.create_task(lease.taken(), name=f"hold {claim.job_id}")
+        expired = asyncio.create_task(lease.expired(), name=f"expiry {claim.job_id}")
+        tasks = (run, taken, expired)
         try:
-            await asyncio.wait((run, hold), return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             if run.done():
                 return _result_of(run)
-            hold.result()
-            return LeaseLost(str(claim.job_id))
+            if taken.done():
+                taken.result()
+                return LeaseLost(str(claim.job_id))
+            _log.warning("lease_ran_out")
+            return Interrupted()
         finally:
-            run.cancel()
-            hold.cancel()
-            await asyncio.gather(run, hold, return_exceptions=True)
-
-    async def _hold(self, claim: Claim) -> None:
-        """Renew the lease until it is lost."""
-        every_s = self._rules.lease_length_s / 3
-        held_until = monotonic() + self._rules.lease_length_s
-        with self._claims.changed(claim) as hint:
-            while monotonic() < held_until:
-                await wait_for_hint(hint, timeout_s=every_s)
-                asked_at = monotonic()
-                try:
-                    if not await self._claims.renew(claim):
-                        return
-                except Unavailable as error:
-                    _log.warning("lease_not_renewed", reason=error.message)
-                    await asyncio.sleep(SETTLE_RETRY_S)
-                else:
-                    held_until = asked_at + self._rules.lease_length_s
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _settle(self, claim: Claim, outcome: Outcome | Exception) -> bool:
         """Write what became of the run; False when the claim is stale."""
@@ -130,6 +132,9 @@ class Slot:
                 return settled
             case LeaseLost():
                 return False
+            case Interrupted():
+                await self._give_back(claim)
+                return True
             case InvalidInput() as error:
                 return await self._fail(claim, error)
             case Unavailable() as error:
@@ -157,11 +162,15 @@ class Slot:
         return await self._written(lambda: self._claims.fail(claim, error))
 
     async def _give_back(self, claim: Claim) -> None:
+        """Let another worker take the job at once, as if it had never been here."""
         await self._discard(claim)
         try:
-            await self._claims.release(claim, after_s=0, counted=False)
-        except Unavailable:
-            _log.warning("claim_not_given_back")
+            given_back = await self._written(
+                lambda: self._claims.release(claim, after_s=0, counted=False)
+            )
+            _log.info("job_given_back" if given_back else "claim_stale")
+        except Unavailable as error:
+            _log.warning("claim_not_given_back", reason=error.message)
 
     async def _written(self, write: Callable[[], Awaitable[bool]]) -> bool:
         """Try for as long as the lease can last; raises Unavailable when it stayed unknown."""
@@ -176,10 +185,18 @@ class Slot:
                 await asyncio.sleep(SETTLE_RETRY_S)
 
     async def _discard(self, claim: Claim) -> None:
+        """Delete what the claim has stored, now or, while the store is away, by the sweeper."""
         try:
             await self._runners[claim.kind].discard(claim)
         except Unavailable as error:
             _log.warning("results_not_discarded", reason=error.message)
+            await self._doom(claim)
+
+    async def _doom(self, claim: Claim) -> None:
+        try:
+            await self._claims.doom(claim)
+        except Unavailable as error:
+            _log.error("results_left_behind", prefix=claim.result_prefix, reason=error.message)
 
 
 def _result_of(run: asyncio.Task[Outcome]) -> Outcome | Exception:

@@ -1,146 +1,168 @@
-"""Made from the routing table: who may ask for what. A new route must be put into a class here."""
+"""Made from the routing table: every stranger at every door."""
 
-from collections.abc import Iterator
-from time import time
+from collections.abc import Mapping
 from typing import Any
 from uuid import uuid4
 
 import httpx
 import pytest
-from fastapi.routing import iter_route_contexts
-from joserfc import jwt
-from joserfc.jwk import OctKey
 
-from gateway.accounts.tokens import ALGORITHM, TOKEN_TYPE, AccessTokens
+from gateway.accounts.tokens import AccessTokens
 from gateway.app import create_app
 from gateway.lifetime import Lifetime
 from gateway.settings import AuthSettings, GatewaySettings
+from tests.integration.gateway.access import ACCESS, Access, Route, routes_of, routes_with
 from tests.integration.gateway.conftest import SECRET, Caller, Floor, Gateway, SignUp
+from tests.integration.gateway.songs import wav
+from tests.integration.gateway.strangers import Stranger, signed, strangers_to
 
-PUBLIC = {
-    ("GET", "/"),
-    ("GET", "/docs"),
-    ("GET", "/docs/start.js"),
-    ("GET", "/docs/{asset}"),
-    ("GET", "/openapi.json"),
-    ("HEAD", "/openapi.json"),
-    ("POST", "/v1/auth/register"),
-    ("POST", "/v1/auth/token"),
-    ("GET", "/v1/models"),
-    ("GET", "/v1/models/{name}"),
-    ("GET", "/v1/health"),
-    ("GET", "/healthz/live"),
-    ("GET", "/healthz/ready"),
-}
-OWN_ACCOUNT = {("GET", "/v1/me"), ("GET", "/v1/jobs"), ("POST", "/v1/jobs")}
-OWN_JOB = {
-    ("GET", "/v1/jobs/{job_id}"),
-    ("DELETE", "/v1/jobs/{job_id}"),
-    ("POST", "/v1/jobs/{job_id}/cancel"),
-    ("GET", "/v1/jobs/{job_id}/events"),
-    ("GET", "/v1/jobs/{job_id}/stems/{stem}"),
-    ("HEAD", "/v1/jobs/{job_id}/stems/{stem}"),
-    ("GET", "/v1/jobs/{job_id}/archive"),
+OWN_OBJECT = routes_with(Access.OWN_OBJECT)
+PROTECTED = [route for route, access in ACCESS.items() if access is not Access.PUBLIC]
+# A door that is closed says nothing more to who asks for a part, or claims to have it already.
+CONDITIONS: Mapping[str, Mapping[str, str]] = {
+    "plainly": {},
+    "for a range": {"Range": "bytes=0-0"},
+    "as a cache": {"If-None-Match": "*"},
+    "from an event on": {"Last-Event-ID": "1"},
 }
 
 
-def routes() -> Iterator[tuple[str, str]]:
+def named(routes: list[Route]) -> pytest.MarkDecorator:
+    return pytest.mark.parametrize(("method", "path"), routes, ids=[" ".join(r) for r in routes])
+
+
+def filled(path: str, job_id: str) -> str:
+    return path.format(job_id=job_id, stem="drums", name="stemyard-mini", asset="favicon.png")
+
+
+def test_every_route_is_classified() -> None:
     settings = GatewaySettings.model_validate(
         {"database": {"dsn": "x"}, "storage": {"root": "x"}, "auth": {"secret": SECRET}}
     )
     app = create_app(settings, lifetime=Lifetime())
-    for route in iter_route_contexts(app.routes):
-        for method in sorted(route.methods or ()):
-            yield method, str(route.path)
+    assert set(routes_of(app)) == set(ACCESS)
 
 
-ALL = sorted(set(routes()))
-PROTECTED = [route for route in ALL if route not in PUBLIC]
+def test_whatever_is_named_by_an_id_is_somebodys_own() -> None:
+    assert {route for route in ACCESS if "_id}" in route[1]} == set(OWN_OBJECT)
 
 
-def signed(**changes: Any) -> str:
-    now = int(time())
-    claims = {
-        "iss": "stemyard",
-        "aud": "stemyard-api",
-        "sub": str(uuid4()),
-        "iat": now,
-        "exp": now + 900,
-    }
-    header = {"alg": ALGORITHM, "typ": changes.pop("typ", TOKEN_TYPE)}
-    key = OctKey.import_key(changes.pop("secret", SECRET))
-    kept = {name: value for name, value in (claims | changes).items() if value is not None}
-    return jwt.encode(header, kept, key)
-
-
-BAD_TOKENS = {
-    "none": (None, "invalid_token"),
-    "garbage": ("garbage", "invalid_token"),
-    "unsigned": ("eyJhbGciOiJub25lIn0.eyJzdWIiOiJ4In0.", "invalid_token"),
-    "another secret": (signed(secret="another secret of thirty-two characters"), "invalid_token"),
-    "another audience": (signed(aud="another-api"), "invalid_token"),
-    "another issuer": (signed(iss="another"), "invalid_token"),
-    "another type": (signed(typ="refresh"), "invalid_token"),
-    "without end": (signed(exp=None), "invalid_token"),
-    "subject no id": (signed(sub="root"), "invalid_token"),
-    "account is gone": (signed(), "invalid_token"),
-    "expired": (signed(exp=int(time()) - 60), "token_expired"),
-}
-
-
-def test_every_route_is_in_one_class() -> None:
-    assert set(ALL) == PUBLIC | OWN_ACCOUNT | OWN_JOB
-    assert len(PUBLIC) + len(OWN_ACCOUNT) + len(OWN_JOB) == len(ALL)
-
-
-def test_every_route_of_a_job_is_tried() -> None:
-    assert {route for route in ALL if "{job_id}" in route[1]} == OWN_JOB
-
-
-@pytest.mark.parametrize(("method", "path"), PROTECTED, ids=[" ".join(r) for r in PROTECTED])
+@named(PROTECTED)
 async def test_without_a_valid_token_there_is_no_way_in(
+    http: httpx.AsyncClient, caller: Caller, gateway: Gateway, method: str, path: str
+) -> None:
+    job = await caller.submitted()
+    before = await seen_by(caller, job), gateway.stored_files()
+    for name, stranger in strangers_to(caller.account_id).items():
+        answer = await http.request(method, filled(path, job["id"]), headers=stranger.headers)
+        assert_refused(answer, stranger, name)
+    assert (await seen_by(caller, job), gateway.stored_files()) == before
+
+
+@named(PROTECTED)
+async def test_the_token_of_a_deleted_account_opens_nothing(
+    http: httpx.AsyncClient, floor: Floor, sign_up: SignUp, method: str, path: str
+) -> None:
+    gone = await sign_up()
+    job = await gone.submitted()
+    await floor.pool.execute("DELETE FROM accounts WHERE id = $1", gone.account_id)
+    stranger = Stranger(authorization=f"Bearer {signed(gone.account_id)}")
+    answer = await http.request(method, filled(path, job["id"]), headers=stranger.headers)
+    assert_refused(answer, stranger, "deleted account")
+
+
+async def test_the_tokens_of_strangers_differ_from_a_good_one_by_their_fault_alone(
+    http: httpx.AsyncClient, caller: Caller
+) -> None:
+    headers = {"Authorization": f"Bearer {signed(caller.account_id)}"}
+    assert (await http.get("/v1/me", headers=headers)).status_code == 200
+
+
+@named(routes_with(Access.PUBLIC))
+async def test_a_public_route_says_the_same_to_everyone(
     http: httpx.AsyncClient, caller: Caller, method: str, path: str
 ) -> None:
     job = await caller.submitted()
-    for name, (token, code) in BAD_TOKENS.items():
-        headers = {} if token is None else {"Authorization": f"Bearer {token}"}
-        answer = await http.request(method, _filled(path, job["id"]), headers=headers)
-        assert answer.status_code == 401, name
-        assert answer.headers["WWW-Authenticate"] == "Bearer", name
-        if method != "HEAD":
-            assert answer.json()["error_code"] == code, name
-    assert (await caller.http.get(f"/v1/jobs/{job['id']}")).json()["status"] == "accepted"
+    strangers = strangers_to(caller.account_id)
+    anonymous = await http.request(method, filled(path, job["id"]))
+    assert anonymous.status_code not in (401, 403, 500)
+    for name, stranger in strangers.items():
+        answer = await http.request(method, filled(path, job["id"]), headers=stranger.headers)
+        assert answer.status_code == anonymous.status_code, name
+        assert_tells_nothing_of(caller, job, answer)
 
 
-@pytest.mark.parametrize(("method", "path"), sorted(OWN_JOB), ids=str)
+@named(OWN_OBJECT)
 @pytest.mark.parametrize("finished", [False, True], ids=["waiting", "finished"])
 async def test_a_strangers_job_does_not_exist(
-    caller: Caller, sign_up: SignUp, floor: Floor, method: str, path: str, finished: bool
+    caller: Caller,
+    sign_up: SignUp,
+    floor: Floor,
+    gateway: Gateway,
+    method: str,
+    path: str,
+    finished: bool,
 ) -> None:
     job = await caller.submitted()
     if finished:
         await floor.start(job["id"])
         await floor.finish(job["id"], drums=b"d")
+    before = await seen_by(caller, job), gateway.stored_files()
     stranger = await sign_up()
-    theirs = await stranger.http.request(method, _filled(path, job["id"]))
-    nobodys = await stranger.http.request(method, _filled(path, str(uuid4())))
-    malformed = await stranger.http.request(method, _filled(path, "1"))
-    assert theirs.status_code == nobodys.status_code == malformed.status_code == 404
-    if method != "HEAD":
-        codes = {answer.json()["error_code"] for answer in (theirs, nobodys, malformed)}
-        assert codes == {"job_not_found"}
-    status = (await caller.http.get(f"/v1/jobs/{job['id']}")).json()["status"]
-    assert status == ("succeeded" if finished else "accepted")
+    for headers in CONDITIONS.values():
+        answers = [
+            await stranger.http.request(method, filled(path, job_id), headers=headers)
+            for job_id in (job["id"], str(uuid4()), "1")
+        ]
+        assert {answer.status_code for answer in answers} == {404}
+        if method != "HEAD":
+            assert {answer.json()["error_code"] for answer in answers} == {"job_not_found"}
+    assert (await seen_by(caller, job), gateway.stored_files()) == before
 
 
-async def test_lists_hold_the_callers_own_jobs_alone(caller: Caller, sign_up: SignUp) -> None:
-    await caller.submitted()
+@named(routes_with(Access.OWN_ACCOUNT))
+async def test_an_account_hears_of_itself_alone(
+    caller: Caller, sign_up: SignUp, method: str, path: str
+) -> None:
+    job = await caller.submitted()
     stranger = await sign_up()
-    assert (await stranger.http.get("/v1/jobs")).json()["items"] == []
+    answer = await stranger.http.request(
+        method, path, params={"account_id": str(caller.account_id)}
+    )
+    assert answer.status_code not in (401, 403, 500)
+    assert_tells_nothing_of(caller, job, answer)
+
+
+@pytest.mark.parametrize("status", [None, "accepted"])
+@pytest.mark.parametrize("model", [None, "stemyard-mini"])
+async def test_lists_hold_the_callers_own_jobs_alone(
+    caller: Caller, sign_up: SignUp, status: str | None, model: str | None
+) -> None:
+    stranger = await sign_up()
+    for _ in range(2):
+        await caller.submitted()
+    asked = {"status": status, "model": model, "limit": 1}
+    wanted = {name: value for name, value in asked.items() if value is not None}
+    page = (await caller.http.get("/v1/jobs", params=wanted)).json()
+    assert len(page["items"]) == 1
+    for cursor in ({}, {"cursor": page["next_cursor"]}):
+        theirs = await stranger.http.get("/v1/jobs", params=wanted | cursor)
+        assert theirs.json()["items"] == []
+
+
+async def test_another_accounts_idempotency_key_replays_nothing(
+    caller: Caller, sign_up: SignUp
+) -> None:
+    key = {"Idempotency-Key": "the-same"}
+    song = ("song.wav", wav())
+    first = await caller.submitted(file=song, headers=key)
+    stranger = await sign_up()
+    second = await stranger.submitted(file=song, headers=key)
+    assert second["id"] != first["id"]
 
 
 async def test_a_token_of_another_deployment_is_worth_nothing(
-    http: httpx.AsyncClient, caller: Caller, gateway: Gateway
+    http: httpx.AsyncClient, caller: Caller
 ) -> None:
     other = AuthSettings.model_validate({"secret": SECRET, "audience": "other"})
     token = AccessTokens(other).issue(caller.account_id).value
@@ -148,5 +170,19 @@ async def test_a_token_of_another_deployment_is_worth_nothing(
     assert answer.status_code == 401
 
 
-def _filled(path: str, job_id: str) -> str:
-    return path.format(job_id=job_id, stem="drums")
+async def seen_by(caller: Caller, job: Mapping[str, Any]) -> dict[str, Any]:
+    """The owner's view, but for what other tests' jobs move."""
+    answer = await caller.http.get(f"/v1/jobs/{job['id']}")
+    return answer.json() | {"queue_position": None}
+
+
+def assert_refused(answer: httpx.Response, stranger: Stranger, name: str) -> None:
+    assert answer.status_code == 401, name
+    assert answer.headers["WWW-Authenticate"] == "Bearer", name
+    if answer.request.method != "HEAD":
+        assert answer.json()["error_code"] == stranger.code, name
+
+
+def assert_tells_nothing_of(caller: Caller, job: Mapping[str, Any], answer: httpx.Response) -> None:
+    for secret in (str(caller.account_id), job["id"]):
+        assert secret not in answer.text

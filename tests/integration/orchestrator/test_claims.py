@@ -56,7 +56,7 @@ async def test_a_claim_leases_the_job(claims: PostgresClaims, jobs: Jobs) -> Non
     job_id = await jobs.submit(SONG)
     claim = await taken(claims)
     row = await jobs.row(job_id)
-    assert (row["status"], row["lease_owner"]) == ("running", "w")
+    assert (row["status"], row["lease_owner"]) == ("running", "w/1")
     assert (row["lease_token"], row["claims"]) == (claim.lease_token, claim.claims) == (1, 1)
     assert row["lease_expires_at"] > row["updated_at"]
     assert claim.ledger == {"upload_s": 0.25}

@@ -3,7 +3,8 @@ from uuid import UUID
 
 import pytest
 
-from orchestrator.segment_scheduler import SegmentScheduler, Share
+from orchestrator.claims import Interrupted
+from orchestrator.segment_scheduler import HEAD_START_SEGMENTS, SegmentScheduler, Share
 
 ALICE, BOB = UUID(int=1), UUID(int=2)
 
@@ -60,12 +61,62 @@ async def test_a_higher_priority_overtakes(bench: Bench) -> None:
     assert bench.began == ["a", "b", "urgent"]
 
 
-async def test_the_account_with_less_under_way_goes_first(bench: Bench) -> None:
+async def test_an_account_that_was_away_goes_first(bench: Bench) -> None:
     for name in "abc":
         await bench.start(name, Share(account_id=ALICE))
     await bench.start("bob", Share(account_id=BOB))
     await bench.end("a")
     assert bench.began == ["a", "b", "bob"]
+
+
+@pytest.mark.parametrize("window", [1, 2, 3])
+async def test_accounts_share_evenly_whatever_they_have_waiting(window: int) -> None:
+    bench = Bench(SegmentScheduler(window=window))
+    for number in range(40):
+        await bench.start(f"a{number}", Share(account_id=ALICE))
+    for number in range(12):
+        await bench.start(f"b{number}", Share(account_id=BOB))
+    for ended in range(20):
+        await bench.end(bench.began[ended])
+    later = bench.began[window + HEAD_START_SEGMENTS :][:16]
+    assert sum(name.startswith("a") for name in later) == 8
+
+
+async def test_jobs_of_one_account_take_turns_in_the_order_of_asking(bench: Bench) -> None:
+    for name in ("long 1", "long 2", "long 3", "short 1", "long 4", "short 2"):
+        await bench.start(name, Share(account_id=ALICE))
+    for name in ("long 1", "long 2", "long 3", "short 1"):
+        await bench.end(name)
+    assert bench.began[2:] == ["long 3", "short 1", "long 4", "short 2"]
+
+
+async def test_closing_lets_what_is_under_way_end_and_nothing_else_begin(bench: Bench) -> None:
+    for name in "abcd":
+        await bench.start(name, Share(account_id=ALICE))
+    bench.scheduler.close()
+    await settled()
+    for name in "cd":
+        with pytest.raises(Interrupted):
+            await bench.tasks[name]
+    for name in "ab":
+        await bench.end(name)
+    await bench.start("late", Share(account_id=ALICE))
+    with pytest.raises(Interrupted):
+        await bench.tasks["late"]
+    assert bench.began == ["a", "b"]
+
+
+async def test_a_waiter_cancelled_as_the_scheduler_closes_takes_no_place(bench: Bench) -> None:
+    for name in "abc":
+        await bench.start(name, Share(account_id=ALICE))
+    bench.scheduler.close()
+    bench.tasks["c"].cancel()
+    await settled()
+    assert bench.tasks["c"].cancelled()
+    assert bench.scheduler._under_way == 2
+    for name in "ab":
+        await bench.end(name)
+    assert bench.scheduler._under_way == 0
 
 
 async def test_a_cancelled_waiter_leaves_its_place(bench: Bench) -> None:
