@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -15,17 +16,22 @@ import numpy as np
 import psutil
 import pytest
 import pytest_asyncio
+import tritonclient.grpc as triton_sync
+import tritonclient.grpc.aio as triton
 from tritonclient.utils import InferenceServerException
 
 from serving.admin import GRPC_ADMIN_HEADER
 from serving.shared_memory import SHARED_MEMORY, region_prefix
 from stemyard.stack import triton as stack_triton
-from stemyard.stack.settings import ROOT
+from stemyard.stack.runtime import locked
+from stemyard.stack.settings import ROOT, StackSettings
+from stemyard.stack.triton import TritonDoors
 from stemyard.stack.waiting import until
 from tests.serving.conftest import REQUEST_TIMEOUT_S, Audio, RunningServer, running_server
 from tests.serving.small_models import GAINS, SAMPLES, write_model
 
 START_LIMIT_S = 15.0
+STUB_LIMIT_S = 60.0
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -227,6 +233,61 @@ async def test_after_a_kill_it_is_back_and_answers_the_same_bytes(server: Runnin
     after: Any = (await server.separate("gains", mix(), wanted=["bass"])).as_numpy("bass")
     assert after.tobytes() == before.tobytes()
     assert list(SHARED_MEMORY.glob(f"{region_prefix(killed)}*")) == []
+
+
+async def test_a_server_killed_in_a_run_takes_its_stubs_along(tmp_path: Path) -> None:
+    """Although nobody watches it: its supervisor may have been killed with it."""
+    doors, settings = TritonDoors.choose(), StackSettings(models=("stemyard-mini",))
+    with locked(tmp_path / "runtime") as runtime:
+        plan = stack_triton.plan(doors, runtime, settings)
+        assert plan.probe is not None
+        assert plan.clean_up is not None
+        with psutil.Popen(
+            plan.command, cwd=plan.working_directory, env=dict(plan.environment)
+        ) as alone:
+            try:
+                await until(plan.probe, timeout_s=STUB_LIMIT_S)
+                stubs = alone.children(recursive=True)
+                async with busy(doors, "stemyard-mini", stubs):
+                    alone.kill()
+                    _, left = await asyncio.to_thread(
+                        psutil.wait_procs, stubs, timeout=STUB_LIMIT_S
+                    )
+            finally:
+                alone.kill()
+        plan.clean_up(alone.pid)
+    for stub in left:
+        stub.kill()
+    assert stubs
+    assert left == []
+
+
+@asynccontextmanager
+async def busy(doors: TritonDoors, model: str, stubs: list[psutil.Process]) -> AsyncGenerator[None]:
+    """Inside, the stubs are in the middle of a run; what becomes of it does not matter."""
+
+    def processor_s() -> float:
+        return sum(stub.cpu_times().user for stub in stubs)
+
+    before = processor_s()
+
+    async def working() -> bool:
+        return processor_s() > before + 0.1
+
+    tensor = triton_sync.InferInput("mix", [1, 2, 343_980], "FP32")
+    tensor.set_data_from_numpy(np.zeros((1, 2, 343_980), dtype=np.float32))
+    async with triton.InferenceServerClient(doors.grpc_address) as client:
+        runs = [
+            asyncio.create_task(
+                client.infer(model, [tensor], client_timeout=REQUEST_TIMEOUT_S), name=f"run {n}"
+            )
+            for n in range(4)
+        ]
+        await until(working, timeout_s=STUB_LIMIT_S)
+        yield
+        for run in runs:
+            run.cancel()
+        await asyncio.gather(*runs, return_exceptions=True)
 
 
 def _listening_addresses(ports: set[int]) -> dict[int, str]:

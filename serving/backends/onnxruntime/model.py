@@ -5,6 +5,9 @@ the project. Arrays are batch first, as ONNX Runtime and Triton have them.
 """
 
 import json
+import os
+import threading
+import time
 from collections.abc import Mapping, Sequence
 from itertools import accumulate, pairwise
 from pathlib import Path
@@ -18,6 +21,7 @@ import triton_python_backend_utils as pb
 Arrays = Mapping[str, npt.NDArray[Any]]
 
 DEFAULT_FILENAME = "model.onnx"
+PARENT_CHECK_S = 1.0
 _DTYPES = {"tensor(float)": np.float32, "tensor(float16)": np.float16}
 
 
@@ -35,6 +39,7 @@ class TritonPythonModel:
 
     def initialize(self, args: Mapping[str, str]) -> None:
         """Opens the model file of this version; raising keeps the model from loading."""
+        _end_with_server()
         if args["model_instance_kind"] != "CPU":
             raise pb.TritonModelException("this backend serves instances of KIND_CPU only")
         config = json.loads(args["model_config"])
@@ -121,6 +126,21 @@ class TritonPythonModel:
             place: _success({name: computed[name][start:end] for name in wanted})
             for (place, _, wanted), (start, end) in zip(sound, spans, strict=True)
         }
+
+
+def _end_with_server() -> None:
+    """End this process when the server is gone.
+
+    Triton's stub notices a killed server, but one that was in the middle of a run stayed for ever.
+    """
+    server = os.getppid()
+
+    def watch() -> None:
+        while os.getppid() == server:
+            time.sleep(PARENT_CHECK_S)
+        os._exit(1)
+
+    threading.Thread(target=watch, name="server-watch", daemon=True).start()
 
 
 def session_options(config: Mapping[str, Any]) -> ort.SessionOptions:
