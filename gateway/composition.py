@@ -19,13 +19,17 @@ from gateway.jobs.source_files import FetchedFiles, FilesInPlace, SourceFiles
 from gateway.jobs.source_probe import DecoderProbe, SourceProbe
 from gateway.jobs.submission import SubmissionService
 from gateway.lifetime import Lifetime
+from gateway.relay import Relay
 from gateway.results.service import ResultService
 from gateway.settings import GatewaySettings
 from stemcore.audio_decoder import open_decoder
+from stemcore.bus.kafka.publisher import open_publisher
+from stemcore.bus.kafka.settings import KafkaSettings
+from stemcore.bus.kafka.topics import KafkaTopics
 from stemcore.catalogue.port import ModelCatalogue
 from stemcore.catalogue.triton import TritonCatalogue, open_triton
 from stemcore.database.notifications import Notifications
-from stemcore.database.pool import open_pool
+from stemcore.database.pool import DatabaseSettings, open_pool
 from stemcore.storage.filesystem import FilesystemStore
 from stemcore.storage.minio import MinioStore
 from stemcore.storage.port import ObjectStore, Presigner
@@ -66,6 +70,9 @@ async def open_services(
         await stack.enter_async_context(
             lifetime.side_task(notifications.run(), name="notifications")
         )
+        if settings.kafka is not None:
+            relay = await _relay(settings.kafka, settings.database, notifications, stack)
+            await stack.enter_async_context(lifetime.side_task(relay.run(), name="relay"))
         probe = instead.probe or DecoderProbe(
             _source_files(store, settings),
             decoder=await stack.enter_async_context(
@@ -105,6 +112,17 @@ async def open_services(
             demo = ensure_demo_account(services.accounts)
             await stack.enter_async_context(lifetime.side_task(demo, name="demo-account"))
         yield services
+
+
+async def _relay(
+    kafka: KafkaSettings,
+    database: DatabaseSettings,
+    notifications: Notifications,
+    stack: AsyncExitStack,
+) -> Relay:
+    topics = kafka.topics.by_name()
+    publisher = await stack.enter_async_context(open_publisher(kafka, KafkaTopics(kafka, topics)))
+    return Relay(database, notifications, publisher, topics=topics)
 
 
 async def _triton_catalogue(settings: GatewaySettings, stack: AsyncExitStack) -> TritonCatalogue:

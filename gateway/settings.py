@@ -8,9 +8,12 @@ from pydantic import BaseModel, Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from stemcore.audio_decoder import DecodeLimits, SandboxSettings
+from stemcore.bus.kafka.settings import KafkaSettings
 from stemcore.catalogue.triton import TritonSettings
 from stemcore.database.pool import DatabaseSettings
 from stemcore.storage.settings import StorageSettings
+from stemcore.telemetry.metrics_door import MetricsSettings
+from stemcore.telemetry.traces import TraceSettings
 
 
 class ScratchSettings(BaseModel):
@@ -69,7 +72,11 @@ class GatewaySettings(BaseSettings):
     """Everything the gateway's composition root needs."""
 
     model_config = SettingsConfigDict(
-        env_prefix="STEMYARD_GATEWAY_", env_nested_delimiter="__", extra="forbid", frozen=True
+        env_prefix="STEMYARD_GATEWAY_",
+        env_nested_delimiter="__",
+        extra="forbid",
+        frozen=True,
+        hide_input_in_errors=True,
     )
 
     database: DatabaseSettings
@@ -78,9 +85,12 @@ class GatewaySettings(BaseSettings):
     triton: TritonSettings = TritonSettings()
     http: HttpSettings = HttpSettings()
     limits: LimitSettings = LimitSettings()
+    kafka: KafkaSettings | None = None
     sandbox: SandboxSettings = SandboxSettings()
     scratch: ScratchSettings = ScratchSettings()
     downloads: DownloadSettings = DownloadSettings()
+    traces: TraceSettings = TraceSettings()
+    metrics: MetricsSettings = MetricsSettings()
     default_model: str = "stemyard-mini"
     demo_account: bool = False
     log_level: str = "INFO"

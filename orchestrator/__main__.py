@@ -8,6 +8,7 @@ from collections.abc import AsyncGenerator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import structlog
 
@@ -15,24 +16,36 @@ from orchestrator.adapters.encoder import FileEncoder
 from orchestrator.adapters.postgres import PostgresClaims
 from orchestrator.adapters.triton import TritonSeparator
 from orchestrator.allocator import give_large_blocks_back
+from orchestrator.dispatch import Dispatched, DispatchPath
 from orchestrator.intake import Intake
+from orchestrator.job_requests import JobRequests
 from orchestrator.models import Models
 from orchestrator.scratch import open_scratch
 from orchestrator.segment_scheduler import SegmentScheduler
 from orchestrator.separation import SeparationRunner, Workshop
 from orchestrator.settings import OrchestratorSettings
 from orchestrator.slots import Slot, SlotRules
-from orchestrator.sweeper import Sweeper
-from stemcore.audio_decoder import SandboxTooWeak, open_decoder
+from orchestrator.submissions import Submissions
+from orchestrator.sweeper import Sweeper, SweepRules
+from stemcore.audio_decoder import open_decoder
 from stemcore.bus.direct import DirectBus
+from stemcore.bus.kafka.settings import KafkaSettings
+from stemcore.bus.kafka.source import KafkaSource
+from stemcore.bus.kafka.topics import KafkaTopics
 from stemcore.catalogue.triton import TritonCatalogue, open_triton
 from stemcore.database.notifications import Notifications
-from stemcore.database.outbox import JOBS_TOPIC
 from stemcore.database.pool import open_pool
 from stemcore.ids import new_id
 from stemcore.separation_request import SEPARATION
 from stemcore.storage.settings import open_store
 from stemcore.telemetry.logs import configure_logs
+from stemcore.topics import DEAD_LETTERS_TOPIC, EVENTS_TOPIC, JOBS_TOPIC, SUBMISSIONS_TOPIC
+
+if TYPE_CHECKING:
+    from stemcore.database.pool import Pool
+
+# Of the grace at the end: to finish jobs, and to finish segments. The rest is for giving back.
+FINISHING_SHARE, DRAINING_SHARE = 0.5, 0.3
 
 _log = structlog.get_logger(__name__)
 
@@ -42,9 +55,10 @@ class Orchestrator:
     """The parts that run side by side."""
 
     notifications: Notifications
-    intake: Intake
+    intakes: Sequence[Intake]
     sweeper: Sweeper
     slots: Sequence[Slot]
+    scheduler: SegmentScheduler
 
 
 @asynccontextmanager
@@ -64,13 +78,14 @@ async def build(settings: OrchestratorSettings) -> AsyncGenerator[Orchestrator]:
         )
         lease = settings.lease
         claims = PostgresClaims(pool, notifications, owner=worker, lease_length_s=lease.length_s)
+        scheduler = SegmentScheduler(window=settings.triton.window)
         workshop = Workshop(
             claims=claims,
             store=store,
             scratch=scratch,
             models=models,
             separator=TritonSeparator(client, catalogue, settings.triton),
-            scheduler=SegmentScheduler(window=settings.triton.window),
+            scheduler=scheduler,
             encoder=FileEncoder(),
             decoder=decoder,
         )
@@ -81,25 +96,79 @@ async def build(settings: OrchestratorSettings) -> AsyncGenerator[Orchestrator]:
             backoff_s=lease.backoff_s,
             progress_every_s=settings.progress_every_s,
         )
+        if settings.kafka is None:
+            intakes = [_direct_intake(pool, notifications, dispatched=_uncounted)]
+        else:
+            submissions = Submissions(
+                settings.submissions,
+                catalogue=catalogue,
+                store=store,
+                max_source_bytes=settings.limits.max_bytes,
+            )
+            intakes = _kafka_intakes(settings.kafka, pool, submissions, dispatched=_uncounted)
         yield Orchestrator(
             notifications=notifications,
-            intake=Intake(pool, DirectBus(pool, notifications, topic=JOBS_TOPIC), topic=JOBS_TOPIC),
+            intakes=intakes,
             sweeper=Sweeper(
-                pool, store, period_s=settings.sweep_period_s, max_claims=lease.max_claims
+                pool,
+                store,
+                rules=SweepRules(
+                    period_s=settings.sweep_period_s,
+                    undispatched_after_s=settings.undispatched_after_s,
+                    doomed_for_s=settings.doomed_for_s,
+                    max_claims=lease.max_claims,
+                ),
+                dispatched=_uncounted,
             ),
             slots=[
                 Slot(claims, runners, rules=rules, ready=models.any_usable)
                 for _ in range(settings.slots)
             ],
+            scheduler=scheduler,
         )
 
 
+def _direct_intake(pool: "Pool", notifications: Notifications, *, dispatched: Dispatched) -> Intake:
+    bus = DirectBus(
+        pool, notifications, topic=JOBS_TOPIC, unread=(EVENTS_TOPIC, DEAD_LETTERS_TOPIC)
+    )
+    return Intake(pool, bus, JobRequests(), path=DispatchPath.DIRECT, dispatched=dispatched)
+
+
+def _kafka_intakes(
+    settings: KafkaSettings, pool: "Pool", submissions: Submissions, *, dispatched: Dispatched
+) -> list[Intake]:
+    topics = KafkaTopics(settings, settings.topics.by_name())
+    readers = {JOBS_TOPIC: JobRequests(), SUBMISSIONS_TOPIC: submissions}
+    return [
+        Intake(
+            pool,
+            KafkaSource(settings, topics, topic=topic),
+            reader,
+            path=DispatchPath.KAFKA,
+            dispatched=dispatched,
+        )
+        for topic, reader in readers.items()
+    ]
+
+
+def _uncounted(_path: DispatchPath) -> None:
+    """Until somebody counts."""
+
+
 async def run(orchestrator: Orchestrator, *, stopping: asyncio.Event, grace_s: float) -> None:
-    """Until `stopping`; then no job is taken, those at hand get `grace_s`, and are given back."""
+    """Until `stopping`; then no job is taken, and all is over within `grace_s`.
+
+    Jobs that end in half of it end here; of the others the segments under way end, and they are
+    given back.
+    """
     async with asyncio.TaskGroup() as group:
+        intakes = [
+            group.create_task(intake.run(), name=f"intake {index}")
+            for index, intake in enumerate(orchestrator.intakes)
+        ]
         side = [
             group.create_task(orchestrator.notifications.run(), name="notifications"),
-            group.create_task(orchestrator.intake.run(), name="intake"),
             group.create_task(orchestrator.sweeper.run(), name="sweeper"),
         ]
         slots = [
@@ -109,7 +178,11 @@ async def run(orchestrator: Orchestrator, *, stopping: asyncio.Event, grace_s: f
         _log.info("orchestrator_started", slots=len(slots))
         await stopping.wait()
         _log.info("orchestrator_stopping")
-        await asyncio.wait(slots, timeout=grace_s)
+        for task in intakes:
+            task.cancel()
+        await asyncio.wait(slots, timeout=grace_s * FINISHING_SHARE)
+        orchestrator.scheduler.close()
+        await asyncio.wait(slots, timeout=grace_s * DRAINING_SHARE)
         for task in (*slots, *side):
             task.cancel()
 

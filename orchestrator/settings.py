@@ -5,7 +5,9 @@ from pathlib import Path
 from pydantic import BaseModel, Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from orchestrator.submissions import SubmissionSettings
 from stemcore.audio_decoder import DecodeLimits, SandboxSettings
+from stemcore.bus.kafka.settings import KafkaSettings
 from stemcore.catalogue.triton import TritonSettings
 from stemcore.database.pool import DatabaseSettings
 from stemcore.storage.settings import StorageSettings
@@ -29,7 +31,10 @@ class OrchestratorSettings(BaseSettings):
     """Everything, nested by concern."""
 
     model_config = SettingsConfigDict(
-        env_prefix="STEMYARD_ORCHESTRATOR_", env_nested_delimiter="__", frozen=True
+        env_prefix="STEMYARD_ORCHESTRATOR_",
+        env_nested_delimiter="__",
+        frozen=True,
+        hide_input_in_errors=True,
     )
 
     database: DatabaseSettings
@@ -39,8 +44,12 @@ class OrchestratorSettings(BaseSettings):
     lease: LeaseSettings = LeaseSettings()
     limits: DecodeLimits = DecodeLimits()
     sandbox: SandboxSettings = SandboxSettings()
+    kafka: KafkaSettings | None = None
+    submissions: SubmissionSettings = SubmissionSettings()
     slots: int = Field(default=2, ge=1, le=64)
     sweep_period_s: float = Field(default=5.0, gt=0)
+    undispatched_after_s: float = Field(default=30.0, gt=0)
+    doomed_for_s: float = Field(default=120.0, ge=0)
     progress_every_s: float = Field(default=0.5, ge=0)
     model_patience_s: float = Field(default=60.0, ge=0)
     shutdown_grace_s: float = Field(default=10.0, ge=0)

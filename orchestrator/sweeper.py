@@ -1,12 +1,15 @@
 """Bring back what was lost: jobs of dead workers, jobs nobody dispatched, objects nobody owns."""
 
 import asyncio
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import structlog
 
 from orchestrator.claims import result_prefix
+from orchestrator.dispatch import Dispatched, DispatchPath, queue
+from orchestrator.watch import UNWATCHED, SweepWatch
 from stemcore.database import job_log
 from stemcore.database.pool import database_errors
 from stemcore.errors import ErrorCode, Unavailable
@@ -18,36 +21,62 @@ if TYPE_CHECKING:
 
     from stemcore.database.pool import Pool, PooledConnection
 
-# A stale holder may still be writing when its prefix is doomed.
-DOOMED_FOR = timedelta(minutes=2)
-UNDISPATCHED_FOR = timedelta(seconds=30)
+SHORTEST_PAUSE_S = 0.05
 
 _log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SweepRules:
+    """How often to sweep, when a job counts as forgotten, and how often one is tried.
+
+    Prefixes are doomed for a while before they are deleted: a stale holder may still be writing.
+    """
+
+    period_s: float
+    undispatched_after_s: float
+    doomed_for_s: float
+    max_claims: int
 
 
 class Sweeper:
     """Sweeps now and then; any number of them may run beside each other."""
 
     def __init__(
-        self, pool: "Pool", store: ObjectStore, *, period_s: float, max_claims: int
+        self, pool: "Pool", store: ObjectStore, *, rules: SweepRules, dispatched: Dispatched, watch: SweepWatch = UNWATCHED
     ) -> None:
         self._pool = pool
         self._store = store
-        self._period_s = period_s
-        self._max_claims = max_claims
+        self._rules = rules
+        self._dispatched = dispatched
+        self._watch = watch
 
     async def run(self) -> None:
         """Until cancelled."""
         while True:
+            pause_s = self._rules.period_s
             try:
                 await self.sweep()
-            except (Unavailable, StorageError) as error:
+                pause_s = await self._pause_s()
+            except Unavailable as error:
                 _log.warning("sweep_failed", reason=str(error))
-            await asyncio.sleep(self._period_s)
+            await asyncio.sleep(pause_s)
+
+    async def _pause_s(self) -> float:
+        """A period, or less when a lease runs out before: its job has waited long enough."""
+        with database_errors():
+            left_s: float = await self._pool.fetchval(
+                """
+                SELECT least($1, extract(epoch FROM min(lease_expires_at) - now())::float8)
+                  FROM jobs WHERE status = 'running'
+                """,
+                self._rules.period_s,
+            )
+        return max(SHORTEST_PAUSE_S, left_s)
 
     async def sweep(self) -> None:
         """One round."""
-        with database_errors():
+        with self._watch.sweeping(), database_errors():
             await self._requeue_expired()
             await self._queue_undispatched()
             await self._delete_doomed()
@@ -66,7 +95,8 @@ class Sweeper:
 
     async def _take_back(self, connection: "PooledConnection", row: "asyncpg.Record") -> None:
         free: dict[str, Any] = {"lease_owner": None, "lease_expires_at": None}
-        if row["claims"] >= self._max_claims:
+        exhausted = row["claims"] >= self._rules.max_claims
+        if exhausted:
             error = {
                 "code": ErrorCode.TOO_MANY_ATTEMPTS.value,
                 "message": "The job was started again and again and never came to its end.",
@@ -95,6 +125,7 @@ class Sweeper:
             "INSERT INTO doomed_prefixes (prefix) VALUES ($1) ON CONFLICT DO NOTHING",
             result_prefix(row["id"], row["lease_token"]),
         )
+        self._watch.expired(JobStatus.FAILED if exhausted else JobStatus.QUEUED)
         _log.warning(
             "lease_expired", job_id=str(row["id"]), owner=row["lease_owner"], claims=row["claims"]
         )
@@ -103,29 +134,32 @@ class Sweeper:
         async with self._pool.acquire() as connection, connection.transaction():
             rows = await connection.fetch(
                 """
-                SELECT id, now() AS now FROM jobs
+                SELECT id FROM jobs
                  WHERE status = 'accepted' AND created_at < now() - $1::interval
                    FOR UPDATE SKIP LOCKED
                 """,
-                UNDISPATCHED_FOR,
+                timedelta(seconds=self._rules.undispatched_after_s),
             )
-            for row in rows:
-                await job_log.transition(
-                    connection,
-                    row["id"],
-                    to=JobStatus.QUEUED,
-                    only_from=JobStatus.ACCEPTED,
-                    columns={"queued_at": row["now"], "stage": "queued"},
-                    data={"reason": "swept"},
-                )
-                _log.warning("job_swept", job_id=str(row["id"]))
+            swept = [row["id"] for row in rows]
+            for job_id in swept:
+                await queue(connection, job_id, data={"reason": "swept"})
+        for job_id in swept:
+            self._dispatched(DispatchPath.SWEEP)
+            _log.warning("job_swept", job_id=str(job_id))
 
     async def _delete_doomed(self) -> None:
         rows = await self._pool.fetch(
             "SELECT prefix FROM doomed_prefixes WHERE created_at < now() - $1::interval",
-            DOOMED_FOR,
+            timedelta(seconds=self._rules.doomed_for_s),
         )
         for row in rows:
-            deleted = await self._store.delete_prefix(row["prefix"])
-            await self._pool.execute("DELETE FROM doomed_prefixes WHERE prefix = $1", row["prefix"])
-            _log.info("prefix_deleted", prefix=row["prefix"], objects=deleted)
+            await self._delete(row["prefix"])
+
+    async def _delete(self, prefix: str) -> None:
+        try:
+            deleted = await self._store.delete_prefix(prefix)
+        except StorageError as error:
+            _log.warning("prefix_not_deleted", prefix=prefix, reason=str(error))
+            return
+        await self._pool.execute("DELETE FROM doomed_prefixes WHERE prefix = $1", prefix)
+        _log.info("prefix_deleted", prefix=prefix, objects=deleted)

@@ -8,7 +8,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, EmailStr, Field, Str
 
 from gateway.accounts.account import PASSWORD_MIN_LENGTH, Account
 from gateway.accounts.tokens import AccessToken
-from gateway.text import StorableText, require_storable
+from stemcore.text import StorableText, require_storable
 
 FullName = Annotated[
     str,

@@ -23,7 +23,7 @@ class Job:
     idempotency_digest: str | None
     source_name: str
     source_bytes: int
-    source_sha256: str
+    source_sha256: str | None
     source_facts: Mapping[str, Any] | None
     stage: str
     progress: float
@@ -85,3 +85,8 @@ def source_prefix(job_id: UUID) -> str:
 def results_prefix(job_id: UUID) -> str:
     """Where a job's results lie in the object store."""
     return f"results/{job_id}/"
+
+
+def claim_prefix(job_id: UUID, lease_token: int) -> str:
+    """Where the worker that holds this token, and no other, may put results."""
+    return f"{results_prefix(job_id)}{lease_token}/"

@@ -1,19 +1,29 @@
 """Jobs in PostgreSQL, always within one account."""
 
 import dataclasses
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import asyncpg
 
 from gateway.errors import LimitReached
-from gateway.jobs.job import Job, JobFilter, NewJob, results_prefix, source_prefix
+from gateway.jobs.job import (
+    Job,
+    JobFilter,
+    NewJob,
+    claim_prefix,
+    results_prefix,
+    source_prefix,
+)
 from stemcore.database import job_log, outbox
 from stemcore.database.pool import database_errors
 from stemcore.errors import Conflict, ErrorCode, NotFound
 from stemcore.ids import new_id
 from stemcore.jobs import JobStatus, ResultFile
 from stemcore.messages import JobRequested
+from stemcore.telemetry.traces import carrier
+from stemcore.topics import JOBS_TOPIC
 
 if TYPE_CHECKING:
     from stemcore.database.pool import Pool, PooledConnection
@@ -23,8 +33,7 @@ _RECKONED = {
         CASE WHEN status IN ('accepted', 'queued') THEN (
             SELECT 1 + count(*) FROM jobs AS other
              WHERE other.status IN ('accepted', 'queued')
-               AND (-other.priority, coalesce(other.queued_at, other.created_at), other.id)
-                 < (-jobs.priority, coalesce(jobs.queued_at, jobs.created_at), jobs.id)
+               AND (-other.priority, other.turn, other.id) < (-jobs.priority, jobs.turn, jobs.id)
         ) END""",
     "eta_s": """
         CASE WHEN status = 'running' AND progress > 0.01 THEN
@@ -37,6 +46,13 @@ _COLUMNS = ", ".join(
 )
 _LIVE = [status.value for status in JobStatus if not status.is_terminal]
 
+# Told of each change of a job's status that this process has committed.
+StatusChanged = Callable[[JobStatus], None]
+
+
+def _unheard(_status: JobStatus) -> None:
+    """Nobody wants to know."""
+
 
 class IdempotencyKeyTaken(Exception):
     """The account has a job of that key already."""
@@ -45,9 +61,12 @@ class IdempotencyKeyTaken(Exception):
 class JobRepository:
     """Reads and writes jobs."""
 
-    def __init__(self, pool: "Pool", *, max_live_jobs: int) -> None:
+    def __init__(
+        self, pool: "Pool", *, max_live_jobs: int, changed: StatusChanged = _unheard
+    ) -> None:
         self._pool = pool
         self._max_live_jobs = max_live_jobs
+        self._changed = changed
 
     async def add(self, job: NewJob) -> None:
         """Write the job, its first event and its message in one transaction.
@@ -61,6 +80,7 @@ class JobRepository:
                     await _insert(connection, job)
             except asyncpg.UniqueViolationError:
                 raise IdempotencyKeyTaken from None
+        self._changed(JobStatus.ACCEPTED)
 
     async def _require_room(self, connection: "PooledConnection", account_id: UUID) -> None:
         # The lock makes concurrent submissions of one account count one after the other.
@@ -131,6 +151,10 @@ class JobRepository:
                         details={"status": status.value},
                     )
                 await _cancel(connection, job_id, lease_token=row["lease_token"])
+                if status is JobStatus.RUNNING:
+                    # Its worker deletes what is there by now, unless it dies first.
+                    await _doom(connection, claim_prefix(job_id, row["lease_token"]))
+        self._changed(JobStatus.CANCELLED)
 
     async def delete(self, account_id: UUID, job_id: UUID) -> bool:
         """Delete the job and doom its objects; returns whether a worker may still write some."""
@@ -140,14 +164,10 @@ class JobRepository:
                 status = JobStatus(row["status"])
                 if not status.is_terminal:
                     await _cancel(connection, job_id, lease_token=row["lease_token"])
-                await connection.execute(
-                    """
-                    INSERT INTO doomed_prefixes (prefix) SELECT unnest($1::text[])
-                    ON CONFLICT DO NOTHING
-                    """,
-                    [source_prefix(job_id), results_prefix(job_id)],
-                )
+                await _doom(connection, source_prefix(job_id), results_prefix(job_id))
                 await connection.execute("DELETE FROM jobs WHERE id = $1", job_id)
+        if not status.is_terminal:
+            self._changed(JobStatus.CANCELLED)
         return status is JobStatus.RUNNING
 
     async def forget_prefixes(self, *prefixes: str) -> None:
@@ -160,6 +180,7 @@ class JobRepository:
 
 async def _insert(connection: "PooledConnection", job: NewJob) -> None:
     row = {field.name: getattr(job, field.name) for field in dataclasses.fields(NewJob)}
+    row["trace_context"] = carrier()
     names = ", ".join(row)
     places = ", ".join(f"${place}" for place in range(2, len(row) + 2))
     await connection.execute(
@@ -167,11 +188,15 @@ async def _insert(connection: "PooledConnection", job: NewJob) -> None:
         JobStatus.ACCEPTED.value,
         *row.values(),
     )
-    await job_log.append_accepted(connection, job.id, data={"source": job.source_name})
+    await job_log.append_accepted(
+        connection, job.id, account_id=job.account_id, data={"source": job.source_name}
+    )
     message = JobRequested(
         event_id=new_id(), job_id=job.id, kind=job.kind, account_id=job.account_id
     )
-    await outbox.enqueue(connection, topic=outbox.JOBS_TOPIC, key=str(job.id), message=message)
+    await outbox.enqueue(
+        connection, topic=JOBS_TOPIC, key=str(job.id), message=message, headers=carrier()
+    )
 
 
 async def _lock(connection: "PooledConnection", account_id: UUID, job_id: UUID) -> "asyncpg.Record":
@@ -198,6 +223,15 @@ async def _cancel(connection: "PooledConnection", job_id: UUID, *, lease_token: 
             "finished_at": now,
             "stage": JobStatus.CANCELLED.value,
         },
+    )
+
+
+async def _doom(connection: "PooledConnection", *prefixes: str) -> None:
+    await connection.execute(
+        """
+        INSERT INTO doomed_prefixes (prefix) SELECT unnest($1::text[]) ON CONFLICT DO NOTHING
+        """,
+        list(prefixes),
     )
 
 

@@ -8,10 +8,10 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field
 
 from gateway.jobs.cursor import encode_cursor
-from gateway.jobs.fields import SubmissionFields
 from gateway.jobs.job import Job
 from gateway.jobs.service import JobPage
 from stemcore.jobs import JobStatus, ResultFile
+from stemcore.submission import SubmissionFields
 
 EXAMPLE_ID = "019a6d3c-6d0a-7c1e-8c54-a4ad6fd7b3f1"
 EXAMPLE_JOB: dict[str, Any] = {
@@ -73,7 +73,9 @@ class SourceResponse(BaseModel):
 
     name: str
     size_bytes: int
-    sha256: str
+    sha256: str | None = Field(
+        description="Absent where another system submitted the song by message, without it."
+    )
     duration_s: float | None = None
     sample_rate_hz: int | None = None
     channels: int | None = None

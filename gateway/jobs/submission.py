@@ -12,16 +12,17 @@ from gateway.jobs.fields import parse_fields
 from gateway.jobs.form import Texts
 from gateway.jobs.job import Job, NewJob, source_prefix
 from gateway.jobs.multipart import Part
-from gateway.jobs.parameters import choose_model, choose_stems, plan
 from gateway.jobs.reception import ReceivedForm, measured, receive, unchecked
 from gateway.jobs.repository import IdempotencyKeyTaken, JobRepository
 from gateway.jobs.source_probe import SourceProbe
 from stemcore.audio_decoder import SourceFacts
 from stemcore.errors import Conflict, ErrorCode, InvalidInput, NotFound, Unavailable
 from stemcore.ids import new_id
+from stemcore.planning import choose_model, choose_stems, plan
 from stemcore.separation_request import SEPARATION
 from stemcore.storage.port import ObjectStore, StorageError, StoredObject
 from stemcore.tasks import to_its_end
+from stemcore.telemetry.context import about
 
 _log = structlog.get_logger(__name__)
 
@@ -80,6 +81,7 @@ class SubmissionService:
         self, account_id: UUID, parts: AsyncIterator[Part], *, idempotency_key: str | None
     ) -> Submitted:
         job_id = new_id()
+        about(job_id=job_id)
         async with self._staged(source_prefix(job_id)) as staged:
             form = await self._received(parts, key=staged.key)
             job = await self._described(form, account_id, job_id, key=idempotency_key)

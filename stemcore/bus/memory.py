@@ -1,47 +1,46 @@
 """Messages in a queue of this process, for tests; redelivers what nobody acknowledged."""
 
 import asyncio
-from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass
+from itertools import count
 
-from stemcore.messages import Message, decode
+from stemcore.bus.port import Arrival
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MemoryDelivery:
     """A delivery of the MemoryBus."""
 
-    payload: str
-    pending: deque[str]
-
-    @property
-    def message(self) -> Message:
-        """The decoded message."""
-        return decode(self.payload)
+    number: int
+    arrival: Arrival
+    pending: dict[int, Arrival]
 
     async def acknowledge(self) -> None:
-        """Forget the payload."""
-        self.pending.remove(self.payload)
+        """Forget the arrival."""
+        self.pending.pop(self.number, None)
 
 
 class MemoryBus:
     """A MessageSource fed by `publish`."""
 
-    def __init__(self) -> None:
-        self._pending: deque[str] = deque()
+    def __init__(self, *, topic: str = "memory") -> None:
+        self._topic = topic
+        self._numbers = count()
+        self._pending: dict[int, Arrival] = {}
         self._arrived = asyncio.Event()
 
-    async def publish(self, payload: str) -> None:
+    async def publish(self, payload: str, headers: Mapping[str, str] | None = None) -> None:
         """Make `payload` available to readers."""
-        self._pending.append(payload)
+        arrival = Arrival(topic=self._topic, payload=payload, headers=headers or {})
+        self._pending[next(self._numbers)] = arrival
         self._arrived.set()
 
-    async def deliveries(self) -> AsyncIterator[MemoryDelivery]:
+    async def deliveries(self) -> AsyncGenerator[MemoryDelivery]:
         """Every unacknowledged payload, again and again."""
         while True:
-            for payload in list(self._pending):
-                yield MemoryDelivery(payload=payload, pending=self._pending)
+            for number, arrival in list(self._pending.items()):
+                yield MemoryDelivery(number=number, arrival=arrival, pending=self._pending)
             self._arrived.clear()
             if not self._pending:
                 await self._arrived.wait()

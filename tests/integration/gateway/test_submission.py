@@ -19,7 +19,7 @@ from gateway.jobs.source_probe import FixedProbe
 from gateway.jobs.submission import SubmissionService
 from gateway.settings import GatewaySettings, StorageSettings
 from stemcore.audio_decoder import SourceFacts
-from stemcore.database.outbox import JOBS_TOPIC
+from stemcore.topics import JOBS_TOPIC
 from stemcore.errors import ErrorCode, Unavailable
 from stemcore.messages import JobRequested, decode
 from stemcore.storage.filesystem import FilesystemStore

@@ -34,6 +34,7 @@ from stemcore.jobs import JobStatus
 from stemcore.messages import JobRequested
 from stemcore.separation_request import SEPARATION, OutputOptions, SeparationRequest
 from stemcore.storage.filesystem import FilesystemStore
+from stemcore.topics import JOBS_TOPIC
 from stemyard.stack.waiting import until
 from tests.integration.orchestrator.cards import GAINS, gain_card
 
@@ -133,13 +134,11 @@ class Jobs:
                 stored.size_bytes,
                 hashlib.sha256(source).hexdigest(),
             )
-            await job_log.append_accepted(connection, job_id, data={})
+            await job_log.append_accepted(connection, job_id, account_id=account_id, data={})
             message = JobRequested(
                 event_id=new_id(), job_id=job_id, kind=SEPARATION, account_id=account_id
             )
-            await outbox.enqueue(
-                connection, topic=outbox.JOBS_TOPIC, key=str(job_id), message=message
-            )
+            await outbox.enqueue(connection, topic=JOBS_TOPIC, key=str(job_id), message=message)
             if queued:
                 now = await connection.fetchval("SELECT now()")
                 await job_log.transition(

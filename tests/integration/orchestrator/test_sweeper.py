@@ -7,7 +7,8 @@ from uuid import UUID
 import pytest
 
 from orchestrator.adapters.postgres import PostgresClaims
-from orchestrator.sweeper import Sweeper
+from orchestrator.dispatch import DispatchPath
+from orchestrator.sweeper import Sweeper, SweepRules
 from stemcore.separation_request import SEPARATION
 from stemcore.storage.filesystem import FilesystemStore
 from stemcore.storage.port import ObjectMissing
@@ -20,8 +21,17 @@ SONG = b"not decoded here"
 
 
 @pytest.fixture
-def sweeper(pool: "Pool", store: FilesystemStore) -> Sweeper:
-    return Sweeper(pool, store, period_s=1.0, max_claims=3)
+def dispatched() -> list[DispatchPath]:
+    """By what jobs were queued."""
+    return []
+
+
+@pytest.fixture
+def sweeper(pool: "Pool", store: FilesystemStore, dispatched: list[DispatchPath]) -> Sweeper:
+    rules = SweepRules(
+        period_s=1.0, undispatched_after_s=30.0, doomed_for_s=120.0, max_claims=3
+    )
+    return Sweeper(pool, store, rules=rules, dispatched=dispatched.append)
 
 
 async def claimed_and_abandoned(jobs: Jobs, claims: PostgresClaims, job_id: UUID) -> None:
@@ -66,15 +76,18 @@ async def test_the_third_lost_lease_in_a_row_is_poison(
     assert (await jobs.events(job_id))[-1] == "job.failed"
 
 
-async def test_a_job_nobody_dispatched_is_queued_after_a_while(
-    sweeper: Sweeper, jobs: Jobs
+async def test_a_job_nobody_dispatched_is_queued_after_a_while_and_counted(
+    sweeper: Sweeper, jobs: Jobs, dispatched: list[DispatchPath]
 ) -> None:
     job_id = await jobs.submit(SONG, queued=False)
     await sweeper.sweep()
     assert (await jobs.row(job_id))["status"] == "accepted"
+    assert dispatched == []
     await jobs.pool.execute("UPDATE jobs SET created_at = now() - interval '1 hour'")
     await sweeper.sweep()
     assert (await jobs.row(job_id))["status"] == "queued"
+    await sweeper.sweep()
+    assert dispatched == [DispatchPath.SWEEP]
 
 
 async def test_what_a_dead_worker_stored_is_deleted_later(

@@ -12,6 +12,8 @@ from stemcore.database.notifications import JOB_CHANGED, JOBS_QUEUED, Notificati
 from stemcore.database.pool import DatabaseSettings
 from stemcore.ids import new_id
 from stemcore.jobs import TRANSITIONS, JobStatus
+from stemcore.messages import JobEvent
+from stemcore.topics import EVENTS_TOPIC
 
 if TYPE_CHECKING:
     from stemcore.database.pool import Pool
@@ -35,7 +37,9 @@ async def insert_job(pool: "Pool", *, status: JobStatus = JobStatus.ACCEPTED) ->
             account_id,
             status.value,
         )
-        await job_log.append_accepted(connection, job_id, data={"source": "song.wav"})
+        await job_log.append_accepted(
+            connection, job_id, account_id=account_id, data={"source": "song.wav"}
+        )
     return job_id
 
 
@@ -85,6 +89,44 @@ async def test_events_are_numbered_without_gaps(pool: "Pool") -> None:
     assert data == {"files": 4}
 
 
+async def test_others_are_told_of_every_change_of_status_but_not_of_progress(pool: "Pool") -> None:
+    job_id = await insert_job(pool)
+    await move(pool, job_id, JobStatus.QUEUED)
+    await move(pool, job_id, JobStatus.RUNNING, columns={"lease_token": 1})
+    async with pool.acquire() as connection, connection.transaction():
+        await job_log.append_progress(
+            connection, job_id, lease_token=1, progress=0.5, stage="inference"
+        )
+    await move(pool, job_id, JobStatus.SUCCEEDED, lease_token=1, data={"stems": ["drums"]})
+    told = await told_of(pool, job_id)
+    assert [(event.seq, event.event.value) for event in told] == [
+        (1, "job.accepted"),
+        (2, "job.queued"),
+        (3, "job.running"),
+        (5, "job.succeeded"),
+    ]
+    row = await pool.fetchrow("SELECT * FROM jobs WHERE id = $1", job_id)
+    logged = await pool.fetchrow("SELECT * FROM job_events WHERE job_id = $1 AND seq = 5", job_id)
+    assert row is not None
+    assert logged is not None
+    last = told[-1]
+    assert (last.account_id, last.at, last.data) == (
+        row["account_id"],
+        logged["at"],
+        logged["data"],
+    )
+    assert len({event.event_id for event in told}) == len(told)
+
+
+async def told_of(pool: "Pool", job_id: UUID) -> list[JobEvent]:
+    rows = await pool.fetch(
+        "SELECT payload FROM outbox WHERE topic = $1 AND key = $2 ORDER BY id",
+        EVENTS_TOPIC,
+        str(job_id),
+    )
+    return [JobEvent.model_validate_json(row["payload"]) for row in rows]
+
+
 async def test_a_stale_token_changes_nothing(pool: "Pool") -> None:
     job_id = await insert_job(pool, status=JobStatus.QUEUED)
     await move(pool, job_id, JobStatus.RUNNING, columns={"lease_token": 2})
@@ -105,6 +147,7 @@ async def test_a_transaction_that_fails_takes_the_event_back(pool: "Pool") -> No
             raise RuntimeError
     assert await status_of(pool, job_id) == "accepted"
     assert await events(pool, job_id) == [(1, "job.accepted")]
+    assert len(await told_of(pool, job_id)) == 1
 
 
 async def test_one_of_two_that_move_a_job_at_once_wins(pool: "Pool") -> None:

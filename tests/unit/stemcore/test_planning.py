@@ -1,9 +1,9 @@
 import pytest
 
 from gateway.jobs.fields import parse_fields
-from gateway.jobs.parameters import plan
 from stemcore.catalogue.port import ServedModel
 from stemcore.errors import ErrorCode, InvalidInput, Unavailable
+from stemcore.planning import plan
 from stemcore.separation_request import SeparationRequest
 from tests.integration.gateway.cards import make_card
 

@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 
-from gateway.jobs.fields import OutputFields, SubmissionFields
 from stemcore.catalogue.port import ServedModel
 from stemcore.errors import ErrorCode, InvalidInput, Unavailable
 from stemcore.separation_request import AudioFormat, ClipMode, OutputOptions, SeparationRequest
+from stemcore.submission import OutputFields, SubmissionFields
 
 FLOAT_BIT_DEPTH = 32
 

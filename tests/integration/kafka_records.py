@@ -1,0 +1,107 @@
+"""Records as other programs write and read them, with clients of their own."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+
+from stemcore.bus.kafka.settings import KafkaSettings, TopicSettings
+from stemcore.bus.kafka.topics import KafkaTopics
+from stemcore.ids import new_id
+
+READ_WITHIN_S = 30.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """A record as it was read."""
+
+    partition: int
+    offset: int
+    key: str
+    payload: str
+    headers: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Channel:
+    """A topic of one test alone."""
+
+    bootstrap: str
+    name: str = field(default_factory=lambda: f"test.{new_id()}")
+    partitions: int = 1
+
+    def settings(self, **changes: Any) -> KafkaSettings:
+        return settings_for(self.bootstrap, **changes)
+
+    def topics(self, **changes: Any) -> KafkaTopics:
+        return KafkaTopics(
+            self.settings(**changes), {self.name: TopicSettings(partitions=self.partitions)}
+        )
+
+    async def write(
+        self,
+        *payloads: str | bytes | None,
+        key: str = "k",
+        headers: Mapping[str, str] | None = None,
+        partition: int | None = None,
+    ) -> None:
+        await self.topics().ensure()
+        async with producer(self.bootstrap) as client:
+            for payload in payloads:
+                value = payload.encode() if isinstance(payload, str) else payload
+                await client.send_and_wait(
+                    self.name,
+                    value,
+                    key.encode(),
+                    partition=partition,
+                    headers=[(name, text.encode()) for name, text in (headers or {}).items()],
+                )
+
+    async def read(self, count: int) -> Sequence[Seen]:
+        """The first `count` records of all partitions, in the order of each."""
+        return await read_records(
+            self.bootstrap, self.name, count=count, partitions=self.partitions
+        )
+
+
+def settings_for(bootstrap: str, **changes: Any) -> KafkaSettings:
+    return KafkaSettings.model_validate(
+        {"bootstrap_servers": bootstrap, "replication": 1, "reconnect_s": 0.2} | changes
+    )
+
+
+@asynccontextmanager
+async def producer(bootstrap: str) -> AsyncGenerator[AIOKafkaProducer]:
+    client = AIOKafkaProducer(bootstrap_servers=bootstrap, acks="all")
+    await client.start()
+    try:
+        yield client
+    finally:
+        await client.stop()
+
+
+async def read_records(
+    bootstrap: str, topic: str, *, count: int, partitions: int = 1
+) -> Sequence[Seen]:
+    client = AIOKafkaConsumer(bootstrap_servers=bootstrap, auto_offset_reset="earliest")
+    client.assign([TopicPartition(topic, number) for number in range(partitions)])
+    await client.start()
+    try:
+        async with asyncio.timeout(READ_WITHIN_S):
+            return [_seen(await client.getone()) for _ in range(count)]
+    finally:
+        await client.stop()
+
+
+def _seen(record: Any) -> Seen:
+    return Seen(
+        partition=record.partition,
+        offset=record.offset,
+        key=record.key.decode(),
+        payload=record.value.decode(),
+        headers={name: value.decode() for name, value in record.headers},
+    )
