@@ -23,6 +23,7 @@ from gateway.openapi import DESCRIPTION, TAGS, complete, operation_id
 from gateway.problems import Problem, install_problem_handlers
 from gateway.results import endpoints as results
 from gateway.settings import GatewaySettings
+from gateway.telemetry import GatewayTelemetry
 from gateway.version import VERSION
 
 MAX_SMALL_BODY_BYTES = 64 * 1024
@@ -49,6 +50,7 @@ def create_app(
     settings: GatewaySettings, *, lifetime: Lifetime, instead: Replacements | None = None
 ) -> FastAPI:
     """The gateway; `instead` replaces adapters whose servers a test does not have."""
+    telemetry = GatewayTelemetry.of(settings)
     app = FastAPI(
         title="Stemyard",
         version=VERSION,
@@ -59,28 +61,38 @@ def create_app(
         redirect_slashes=False,
         docs_url=None,
         redoc_url=None,
-        lifespan=_lifespan(settings, lifetime=lifetime, instead=instead or Replacements()),
+        lifespan=_lifespan(
+            settings, lifetime=lifetime, telemetry=telemetry, instead=instead or Replacements()
+        ),
     )
     for router in ROUTERS:
         app.include_router(router)
     install_problem_handlers(app)
-    _install_middleware(app, settings)
+    _install_middleware(app, settings, telemetry)
     _install_openapi(app)
     return app
 
 
 def _lifespan(
-    settings: GatewaySettings, *, lifetime: Lifetime, instead: Replacements
+    settings: GatewaySettings,
+    *,
+    lifetime: Lifetime,
+    telemetry: GatewayTelemetry,
+    instead: Replacements,
 ) -> Callable[[FastAPI], AbstractAsyncContextManager[State]]:
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncGenerator[State]:
-        async with open_services(settings, lifetime=lifetime, instead=instead) as services:
+        async with open_services(
+            settings, lifetime=lifetime, telemetry=telemetry, instead=instead
+        ) as services:
             yield State(services=services)
 
     return lifespan
 
 
-def _install_middleware(app: FastAPI, settings: GatewaySettings) -> None:
+def _install_middleware(
+    app: FastAPI, settings: GatewaySettings, telemetry: GatewayTelemetry
+) -> None:
     """The last one added is the outermost."""
     app.add_middleware(BodyLimit, max_bytes=MAX_SMALL_BODY_BYTES, unlimited=STREAMED_PATHS)
     if settings.http.cors_origins:
@@ -91,7 +103,11 @@ def _install_middleware(app: FastAPI, settings: GatewaySettings) -> None:
             allow_headers=["Authorization", "Content-Type", "Idempotency-Key", "Last-Event-ID"],
             expose_headers=[REQUEST_ID, "Location", "Content-Disposition", "ETag"],
         )
-    app.add_middleware(RequestContext)
+    app.add_middleware(
+        RequestContext,
+        tracer=telemetry.tracing.tracer,
+        durations=telemetry.metrics.http_request_duration_seconds,
+    )
 
 
 def _install_openapi(app: FastAPI) -> None:

@@ -1,8 +1,10 @@
 """The composition root: everything is built here, from settings, and handed on by argument."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+
+import structlog
 
 from gateway.accounts.demo import ensure_demo_account
 from gateway.accounts.passwords import Passwords
@@ -16,13 +18,15 @@ from gateway.health.service import HealthService
 from gateway.jobs.repository import JobRepository
 from gateway.jobs.service import JobService
 from gateway.jobs.source_files import FetchedFiles, FilesInPlace, SourceFiles
-from gateway.jobs.source_probe import DecoderProbe, SourceProbe
+from gateway.jobs.source_probe import CountedProbe, DecoderProbe, SourceProbe
 from gateway.jobs.submission import SubmissionService
 from gateway.lifetime import Lifetime
 from gateway.relay import Relay
 from gateway.results.service import ResultService
 from gateway.settings import GatewaySettings
-from stemcore.audio_decoder import open_decoder
+from gateway.telemetry import GatewayTelemetry
+from stemcore.audio_decoder import AudioDecoder, SandboxTooWeak, open_decoder
+from stemcore.bus.kafka.check import kafka_check
 from stemcore.bus.kafka.publisher import open_publisher
 from stemcore.bus.kafka.settings import KafkaSettings
 from stemcore.bus.kafka.topics import KafkaTopics
@@ -30,10 +34,16 @@ from stemcore.catalogue.port import ModelCatalogue
 from stemcore.catalogue.triton import TritonCatalogue, open_triton
 from stemcore.database.notifications import Notifications
 from stemcore.database.pool import DatabaseSettings, open_pool
+from stemcore.health import Check, database_check, engine_check, from_threads, storage_check
 from stemcore.storage.filesystem import FilesystemStore
 from stemcore.storage.minio import MinioStore
 from stemcore.storage.port import ObjectStore, Presigner
 from stemcore.storage.settings import open_store
+from stemcore.telemetry.heartbeats import Heartbeats
+from stemcore.telemetry.metrics_door import metrics_door
+from stemcore.telemetry.state_gauges import StateGauges
+
+_log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,10 +70,15 @@ class Replacements:
 
 @asynccontextmanager
 async def open_services(
-    settings: GatewaySettings, *, lifetime: Lifetime, instead: Replacements
+    settings: GatewaySettings,
+    *,
+    lifetime: Lifetime,
+    telemetry: GatewayTelemetry,
+    instead: Replacements,
 ) -> AsyncGenerator[Services]:
     """All services, over resources that are closed at the end, the last opened first."""
     async with AsyncExitStack() as stack:
+        await stack.enter_async_context(telemetry.tracing)
         pool = await stack.enter_async_context(open_pool(settings.database))
         store = await stack.enter_async_context(open_store(settings.storage))
         notifications = Notifications(settings.database)
@@ -75,13 +90,18 @@ async def open_services(
             await stack.enter_async_context(lifetime.side_task(relay.run(), name="relay"))
         probe = instead.probe or DecoderProbe(
             _source_files(store, settings),
-            decoder=await stack.enter_async_context(
-                open_decoder(settings.sandbox, limits=settings.limits.decode_limits())
-            ),
+            decoder=await _decoder(settings, stack),
             at_a_time=settings.limits.concurrent_probes,
         )
         catalogue = CatalogueService(instead.catalogue or await _triton_catalogue(settings, stack))
-        jobs = JobRepository(pool, max_live_jobs=settings.limits.live_jobs)
+        jobs = JobRepository(
+            pool, max_live_jobs=settings.limits.live_jobs, changed=telemetry.metrics.status_changed
+        )
+        needed = {
+            "database": database_check(pool),
+            "engine": engine_check(catalogue.models),
+            "storage": storage_check(store),
+        }
         services = Services(
             settings=settings,
             accounts=AccountService(
@@ -90,7 +110,7 @@ async def open_services(
             submission=SubmissionService(
                 jobs,
                 store=store,
-                probe=probe,
+                probe=CountedProbe(probe, told=telemetry.metrics.looked_into),
                 catalogue=catalogue,
                 default_model=settings.default_model,
                 max_upload_bytes=settings.limits.upload_bytes,
@@ -106,12 +126,42 @@ async def open_services(
                 EventRepository(pool), notifications=notifications, stopping=lifetime.stopping
             ),
             catalogue=catalogue,
-            health=HealthService(pool=pool, store=store, catalogue=catalogue),
+            health=HealthService(needed=needed, helpful=_helpful(settings), catalogue=catalogue),
         )
         if settings.demo_account:
             demo = ensure_demo_account(services.accounts)
             await stack.enter_async_context(lifetime.side_task(demo, name="demo-account"))
+        gauges = StateGauges(pool, catalogue.models)
+        await _open_metrics(settings, lifetime, telemetry, gauges, needed, stack)
         yield services
+
+
+async def _open_metrics(
+    settings: GatewaySettings,
+    lifetime: Lifetime,
+    telemetry: GatewayTelemetry,
+    gauges: StateGauges,
+    needed: Mapping[str, Check],
+    stack: AsyncExitStack,
+) -> None:
+    if settings.metrics.port is None:
+        return
+    heartbeats = Heartbeats()
+    telemetry.registry.register(gauges)
+    await stack.enter_async_context(lifetime.side_task(gauges.run(), name="gauges"))
+    await stack.enter_async_context(lifetime.side_task(heartbeats.run(), name="heartbeats"))
+    stack.enter_context(
+        metrics_door(
+            settings.metrics,
+            telemetry.registry,
+            live=heartbeats.silent,
+            ready=from_threads(needed),
+        )
+    )
+
+
+def _helpful(settings: GatewaySettings) -> Mapping[str, Check]:
+    return {} if settings.kafka is None else {"bus": kafka_check(settings.kafka)}
 
 
 async def _relay(
@@ -123,6 +173,15 @@ async def _relay(
     topics = kafka.topics.by_name()
     publisher = await stack.enter_async_context(open_publisher(kafka, KafkaTopics(kafka, topics)))
     return Relay(database, notifications, publisher, topics=topics)
+
+
+async def _decoder(settings: GatewaySettings, stack: AsyncExitStack) -> AudioDecoder:
+    opening = open_decoder(settings.sandbox, limits=settings.limits.decode_limits())
+    try:
+        return await stack.enter_async_context(opening)
+    except SandboxTooWeak as error:
+        _log.critical("sandbox_too_weak", missing=error.missing, reason=str(error))
+        raise
 
 
 async def _triton_catalogue(settings: GatewaySettings, stack: AsyncExitStack) -> TritonCatalogue:

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 from uuid import UUID
 
@@ -17,7 +17,7 @@ class Claim:
 
     `claims` counts how often the job was taken in this run without success, this time included;
     `ledger` holds the seconds booked before, by the gateway. `source_sha256` is None where the
-    submitter did not say it.
+    submitter did not say it. `trace_context` is what `carrier()` gave where the job was submitted.
     """
 
     job_id: UUID
@@ -32,6 +32,7 @@ class Claim:
     claims: int
     queue_s: float
     ledger: Mapping[str, float]
+    trace_context: Mapping[str, str] = field(default_factory=dict[str, str])
 
     @property
     def result_prefix(self) -> str:

@@ -87,6 +87,7 @@ class OrchestratorMetrics:
             kafka_partitions_assigned=Gauge(
                 "kafka_partitions_assigned",
                 "Partitions this process reads.",
+                ["topic"],
                 registry=registry,
             ),
         )

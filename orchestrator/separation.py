@@ -22,6 +22,7 @@ from orchestrator.sources import fetch, storage_errors
 from orchestrator.tape import Tape
 from orchestrator.task_errors import single_error
 from orchestrator.verdict import measures_of, warnings_of
+from orchestrator.watch import UNWATCHED, RunWatch, Stage
 from stemcore.audio_decoder import AudioDecoder
 from stemcore.errors import ErrorCode, InvalidInput, LeaseLost
 from stemcore.jobs import ResultFile
@@ -47,6 +48,7 @@ class Workshop:
     scheduler: SegmentScheduler
     encoder: StemEncoder
     decoder: AudioDecoder
+    watch: RunWatch = UNWATCHED
 
 
 class SeparationRunner:
@@ -118,11 +120,11 @@ class SeparationRun:
         source = self.folder / "source"
         await self.progress(0.0, stage="fetching")
         self.workshop.scratch.require(self.claim.source_bytes)
-        with self.ledger.timed("fetch_s"):
+        with self.ledger.timed("fetch_s"), self.workshop.watch.stage(Stage.FETCH):
             await fetch(self.workshop.store, self.claim, source)
         await self.progress(FETCHED, stage="decoding")
         consume = partial(spool, path=self._mix_path, sample_rate_hz=self.card.sample_rate)
-        with self.ledger.timed("decode_s"):
+        with self.ledger.timed("decode_s"), self.workshop.watch.stage(Stage.DECODE):
             facts = await self.workshop.decoder.decode(source, consume)
         await asyncio.to_thread(source.unlink)
         return facts
@@ -149,9 +151,10 @@ class SeparationRun:
                     group.create_task(self._deliver(tape, stem, file), name=f"deliver {stem}")
                     for stem in self.request.stems
                 ]
-                joined = await separate_onto_tape(
-                    mix, tape, engine=engine, plan=plan, on_segment=tell
-                )
+                with self.workshop.watch.stage(Stage.SEPARATE):
+                    joined = await separate_onto_tape(
+                        mix, tape, engine=engine, plan=plan, on_segment=tell
+                    )
                 await self.progress(SEPARATED, stage="storing")
                 stored_from = monotonic()
         self.ledger.add("store_s", monotonic() - stored_from)
@@ -180,7 +183,7 @@ class SeparationRun:
         data = self.workshop.encoder.encode(
             blocks, file=file, scratch=self.folder / filename, report=report
         )
-        with storage_errors():
+        with storage_errors(), self.workshop.watch.stage(Stage.STORE, subject=stem):
             stored = await self.workshop.store.put(self.claim.result_prefix + filename, data)
         self.ledger.add("encode_s", report.encode_s)
         result = ResultFile(

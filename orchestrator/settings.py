@@ -11,6 +11,8 @@ from stemcore.bus.kafka.settings import KafkaSettings
 from stemcore.catalogue.triton import TritonSettings
 from stemcore.database.pool import DatabaseSettings
 from stemcore.storage.settings import StorageSettings
+from stemcore.telemetry.metrics_door import MetricsSettings
+from stemcore.telemetry.traces import TraceSettings
 
 
 class ScratchSettings(BaseModel):
@@ -46,6 +48,8 @@ class OrchestratorSettings(BaseSettings):
     sandbox: SandboxSettings = SandboxSettings()
     kafka: KafkaSettings | None = None
     submissions: SubmissionSettings = SubmissionSettings()
+    traces: TraceSettings = TraceSettings()
+    metrics: MetricsSettings = MetricsSettings()
     slots: int = Field(default=2, ge=1, le=64)
     sweep_period_s: float = Field(default=5.0, gt=0)
     undispatched_after_s: float = Field(default=30.0, gt=0)

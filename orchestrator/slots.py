@@ -11,6 +11,7 @@ import structlog
 from orchestrator.claims import Claim, ClaimBook, Interrupted, JobRunner, Outcome
 from orchestrator.lease import Lease
 from orchestrator.progress import ThrottledProgress
+from orchestrator.watch import UNWATCHED, Ending, RunWatch, WatchedRun, ending_of
 from stemcore.database.notifications import wait_for_hint
 from stemcore.errors import ErrorCode, InvalidInput, LeaseLost, StemyardError, Unavailable
 
@@ -40,11 +41,13 @@ class Slot:
         *,
         rules: SlotRules,
         ready: Callable[[], Awaitable[bool]],
+        watch: RunWatch = UNWATCHED,
     ) -> None:
         self._claims = claims
         self._runners = runners
         self._rules = rules
         self._ready = ready
+        self._watch = watch
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Take jobs until `stopping`; the job at hand is finished first."""
@@ -76,25 +79,31 @@ class Slot:
 
     async def _work(self, lease: Lease) -> None:
         claim = lease.claim
-        with structlog.contextvars.bound_contextvars(
-            job_id=str(claim.job_id), lease_token=claim.lease_token
-        ):
+        with self._watch.run(claim) as watched:
             _log.info("job_claimed", claims=claim.claims)
             try:
                 outcome = await self._outcome(lease)
             except asyncio.CancelledError:
+                watched.ended(Ending.GIVEN_BACK)
                 await asyncio.shield(self._give_back(claim))
                 raise
-            await _to_its_end(self._conclude(claim, outcome))
+            await _to_its_end(self._conclude(claim, outcome, watched))
 
-    async def _conclude(self, claim: Claim, outcome: Outcome | Exception) -> None:
+    async def _conclude(
+        self, claim: Claim, outcome: Outcome | Exception, watched: WatchedRun
+    ) -> None:
         """Settle; objects are deleted only when it is certain that they were not published."""
         try:
             settled = await self._settle(claim, outcome)
         except Unavailable as error:
             _log.error("settlement_unknown", reason=error.message)
+            watched.ended(Ending.UNKNOWN)
             return
-        if not settled:
+        if settled:
+            last_attempt = claim.claims >= self._rules.max_claims
+            watched.ended(ending_of(outcome, last_attempt=last_attempt))
+        else:
+            watched.ended(Ending.LOST)
             _log.warning("claim_stale")
             await self._discard(claim)
 

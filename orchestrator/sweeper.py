@@ -43,7 +43,13 @@ class Sweeper:
     """Sweeps now and then; any number of them may run beside each other."""
 
     def __init__(
-        self, pool: "Pool", store: ObjectStore, *, rules: SweepRules, dispatched: Dispatched, watch: SweepWatch = UNWATCHED
+        self,
+        pool: "Pool",
+        store: ObjectStore,
+        *,
+        rules: SweepRules,
+        dispatched: Dispatched,
+        watch: SweepWatch = UNWATCHED,
     ) -> None:
         self._pool = pool
         self._store = store

@@ -3,7 +3,7 @@
 from fastapi import APIRouter
 
 from gateway.dependencies import TheServices
-from gateway.health.schemas import AliveResponse, HealthResponse
+from gateway.health.schemas import AliveResponse, HealthResponse, ReadyResponse
 from gateway.openapi import problems
 from gateway.version import VERSION
 from stemcore.errors import ErrorCode, Unavailable
@@ -28,13 +28,16 @@ async def get_live() -> AliveResponse:
     summary="Can requests be served",
     responses=problems(ErrorCode.SERVICE_UNAVAILABLE, protected=False),
 )
-async def get_ready(services: TheServices) -> AliveResponse:
-    """503, naming what is missing, until database, storage and one usable model are there."""
-    missing = (await services.health.check()).missing
-    if missing:
+async def get_ready(services: TheServices) -> ReadyResponse:
+    """503, naming what is missing, until database, storage and one usable model are there.
+
+    Kafka is not among them: a 202 needs none, so its absence is a warning.
+    """
+    health = await services.health.check()
+    if health.missing:
         raise Unavailable(
             ErrorCode.SERVICE_UNAVAILABLE,
-            f"Not ready: {', '.join(missing)}.",
-            details={"missing": missing},
+            f"Not ready: {', '.join(health.missing)}.",
+            details={"missing": dict(health.missing)},
         )
-    return AliveResponse()
+    return ReadyResponse(warnings=dict(health.weakened))

@@ -61,7 +61,7 @@ class HealthResponse(BaseModel):
     def of(cls, health: Health, *, version: str) -> "HealthResponse":
         """The JSON form."""
         return cls(
-            status="degraded" if health.missing else "ok",
+            status="degraded" if health.missing or health.weakened else "ok",
             version=version,
             dependencies={
                 name: DependencyState(ok=reason is None, reason=reason)
@@ -85,3 +85,12 @@ class AliveResponse(BaseModel):
     """The process answers."""
 
     status: Literal["ok"] = "ok"
+
+
+class ReadyResponse(BaseModel):
+    """Requests can be served; `warnings` name what only delays the jobs that are accepted."""
+
+    model_config = ConfigDict(json_schema_extra={"example": {"status": "ok", "warnings": {}}})
+
+    status: Literal["ok"] = "ok"
+    warnings: dict[str, str] = {}

@@ -1,10 +1,12 @@
 """What a source is, told before the job is accepted."""
 
 import asyncio
+from collections.abc import Callable
 from typing import Protocol
 
 from gateway.jobs.source_files import SourceFiles
 from stemcore.audio_decoder import AudioDecoder, SourceFacts
+from stemcore.errors import InvalidInput
 
 
 class SourceProbe(Protocol):
@@ -31,6 +33,24 @@ class DecoderProbe:
         """Facts from the headers, and proof that the beginning decodes."""
         async with self._slots, self._files.file(key) as path:
             return await self._decoder.probe(path)
+
+
+class CountedProbe:
+    """A SourceProbe that tells how each look ended: an error code, or `ok`."""
+
+    def __init__(self, probe: SourceProbe, *, told: Callable[[str], None]) -> None:
+        self._probe = probe
+        self._told = told
+
+    async def facts(self, key: str) -> SourceFacts:
+        """What the other probe finds."""
+        try:
+            facts = await self._probe.facts(key)
+        except InvalidInput as error:
+            self._told(error.code.value)
+            raise
+        self._told("ok")
+        return facts
 
 
 class FixedProbe:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 # Within a priority by turns, which give each account its share; see the migration that makes them.
 _MOST_URGENT = """
     SELECT id, account_id, kind, priority, parameters, source_key, source_bytes,
-           source_sha256, lease_token, claims, ledger, now() AS now,
+           source_sha256, lease_token, claims, ledger, trace_context, now() AS now,
            extract(epoch FROM now() - coalesce(queued_at, created_at))::float8 AS waited
       FROM jobs
      WHERE status = 'queued' AND kind = ANY($1::text[])
@@ -264,6 +264,7 @@ def _claim_of(row: "asyncpg.Record") -> Claim:
         claims=row["claims"] + 1,
         queue_s=row["waited"],
         ledger=row["ledger"],
+        trace_context=row["trace_context"],
     )
 
 

@@ -1,7 +1,8 @@
 """Signs of life of what runs for ever in a process, watched from another thread."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from time import monotonic
 
 EVENT_LOOP = "event_loop"
@@ -20,6 +21,15 @@ class Heartbeats:
     def beat(self, name: str, *, within_s: float) -> None:
         """`name` lives, and will say so again within `within_s`."""
         self._due_at[name] = self._clock() + within_s
+
+    @contextmanager
+    def busy(self, name: str, *, within_s: float) -> Generator[None]:
+        """`name` will have left the block within `within_s`; outside it nothing is expected."""
+        self.beat(name, within_s=within_s)
+        try:
+            yield
+        finally:
+            self._due_at.pop(name, None)
 
     def silent(self) -> dict[str, str]:
         """Who has broken its promise, and since when."""

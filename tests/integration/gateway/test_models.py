@@ -25,7 +25,7 @@ async def test_models_show_their_cards(http: httpx.AsyncClient) -> None:
 
 async def test_a_healthy_gateway_says_so(http: httpx.AsyncClient) -> None:
     ready = await http.get("/healthz/ready")
-    assert (ready.status_code, ready.json()) == (200, {"status": "ok"})
+    assert (ready.status_code, ready.json()) == (200, {"status": "ok", "warnings": {}})
     health = (await http.get("/v1/health")).json()
     assert health["status"] == "ok"
     assert all(state["ok"] for state in health["dependencies"].values())
