@@ -92,7 +92,7 @@ class KafkaSource:
         self._settings = settings
         self._topics = topics
         self._topic = topic
-        self._assignment = _Assignment(assigned)
+        self._assigned = assigned
 
     async def deliveries(self) -> AsyncGenerator[KafkaDelivery]:
         """Records of our partitions, in order within each."""
@@ -120,13 +120,14 @@ class KafkaSource:
             heartbeat_interval_ms=round(settings.session_timeout_s * 1000 / 4),
             **settings.connection_options(),
         )
-        consumer.subscribe([self._topic], listener=self._assignment)
+        consumer.subscribe([self._topic], listener=_Assignment(self._assigned))
         try:
             with kafka_errors():
                 async with asyncio.timeout(settings.start_timeout_s):
                     await consumer.start()
             yield consumer
         finally:
+            self._assigned(0)
             if not await within(settings.stop_timeout_s, consumer.stop(), what="consumer"):
                 await within(settings.stop_timeout_s, consumer._client.close(), what="client")
 
