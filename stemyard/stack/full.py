@@ -13,8 +13,6 @@ from stemyard.stack.runtime import RuntimeDirectory
 from stemyard.stack.settings import FullStackSettings
 from stemyard.stack.supervisor import Supervisor, supervisor
 
-EVENTS_TOPIC = "stemyard.events.v1"
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FullStack(Stack):
@@ -74,7 +72,8 @@ async def _start_minio(
 def _environment(broker: KafkaBroker, store: MinioServer) -> dict[str, str]:
     """Names of the services' own settings."""
     return {
-        "KAFKA__BOOTSTRAP": broker.bootstrap,
+        "KAFKA__BOOTSTRAP_SERVERS": broker.bootstrap,
+        "KAFKA__REPLICATION": "1",
         "STORAGE__S3__ENDPOINT": store.endpoint,
         "STORAGE__S3__BUCKET": store.bucket,
         "STORAGE__S3__ACCESS_KEY": store.credentials.access_key,

@@ -2,9 +2,16 @@
 
 import os
 import secrets
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from pydantic import SecretStr
+
+from stemcore.storage.minio import open_minio
+from stemcore.storage.minio_settings import S3Settings
+from stemcore.storage.port import ObjectStore
 from stemyard.stack import http_probe
 from stemyard.stack.errors import EnvironmentLacks
 from stemyard.stack.ports import HOST, free_ports
@@ -78,6 +85,19 @@ class MinioServer:
     async def is_ready(self) -> bool:
         authority = None if self.tls is None else self.tls.authority
         return await http_probe.is_well(f"{self.endpoint}/minio/health/ready", authority=authority)
+
+
+@asynccontextmanager
+async def open_bucket(server: MinioServer) -> AsyncGenerator[ObjectStore]:
+    """The services' bucket, reached as they reach it."""
+    settings = S3Settings(
+        endpoint=server.endpoint,
+        bucket=server.bucket,
+        access_key=SecretStr(server.credentials.access_key),
+        secret_key=SecretStr(server.credentials.secret_key),
+    )
+    async with open_minio(settings) as store:
+        yield store
 
 
 def plan(server: MinioServer, *, log: Path, settings: MinioServerSettings) -> ProcessPlan:

@@ -35,6 +35,11 @@ class RuntimeDirectory:
         return self.root / "scratch"
 
     @property
+    def probed(self) -> Path:
+        """Where gateways keep songs while they look into them."""
+        return self.root / "probed"
+
+    @property
     def serving(self) -> Path:
         return self.root / "serving"
 
@@ -52,7 +57,8 @@ def locked(root: Path) -> Generator[RuntimeDirectory]:
     """Holds the directory for this process; raises RuntimeInUse when another one does."""
     root.mkdir(parents=True, exist_ok=True, mode=0o700)
     runtime = RuntimeDirectory(root=root.resolve())
-    for folder in (runtime.logs, runtime.objects, runtime.scratch, runtime.serving):
+    folders = (runtime.logs, runtime.objects, runtime.scratch, runtime.probed, runtime.serving)
+    for folder in folders:
         folder.mkdir(parents=True, exist_ok=True)
     with _lock_file(root).open("w") as lock:
         if not _locks(lock):

@@ -13,6 +13,13 @@ from stemyard.stack.process import Probe, ProcessPlan
 from stemyard.stack.runtime import RuntimeDirectory
 from stemyard.stack.settings import ROOT, StackSettings
 
+# Published, and only in a stack on loopback.
+DEMO_EMAIL = "test@example.com"
+DEMO_PASSWORD = "password123"  # noqa: S105
+# Who submits by message is the demo account, with songs from its own part of the store.
+DEMO_SERVICE_ACCOUNT = "demo"
+DEMO_PREFIX = "submissions/demo/"
+
 _EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104 - compared with, not listened on
 
 
@@ -25,6 +32,9 @@ class MetricsDoor:
     @property
     def address(self) -> str:
         return f"http://{HOST}:{self.port}"
+
+    async def is_live(self) -> bool:
+        return await http_probe.is_well(f"{self.address}/healthz/live")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,6 +124,8 @@ def gateway_plan(
             "AUTH__ACCESS_TOKEN_LIFETIME_S": str(settings.access_token_lifetime_s),
             "DEMO_ACCOUNT": str(settings.demo_account).lower(),
             "DEFAULT_MODEL": settings.default_model,
+            "SCRATCH__ROOT": str(runtime.probed),
+            "METRICS__PORT": str(door.metrics.port),
         },
     )
 
@@ -127,14 +139,24 @@ def orchestrator_plan(
         name=door.name,
         runtime=runtime,
         settings=settings,
+        probe=door.metrics.is_live,
         chosen={
             **_common(backing),
             "SCRATCH__ROOT": str(runtime.scratch),
             "SLOTS": str(settings.slots),
             "TRITON__WINDOW": str(settings.window),
             "SHUTDOWN_GRACE_S": str(settings.shutdown_grace_s),
+            "SUBMISSIONS__ACCOUNTS": json.dumps(_service_accounts(settings)),
+            "SUBMISSIONS__DEFAULT_MODEL": settings.default_model,
+            "METRICS__PORT": str(door.metrics.port),
         },
     )
+
+
+def _service_accounts(settings: StackSettings) -> dict[str, dict[str, str]]:
+    if not settings.demo_account:
+        return {}
+    return {DEMO_SERVICE_ACCOUNT: {"email": DEMO_EMAIL, "prefix": DEMO_PREFIX}}
 
 
 def _common(backing: Backing) -> dict[str, str]:
@@ -156,7 +178,7 @@ def _plan(
     runtime: RuntimeDirectory,
     settings: StackSettings,
     chosen: Mapping[str, str],
-    probe: Probe | None = None,
+    probe: Probe,
 ) -> ProcessPlan:
     prefix = f"STEMYARD_{service.upper()}_"
     return ProcessPlan(

@@ -17,8 +17,10 @@ import pytest
 import soundfile
 
 from stemyard.stack.settings import ROOT
+from stemyard.stack.waiting import until
 from synthesis import song
 from tests.stack.conftest import TINY_REPOSITORY
+from tests.stack.kcat import require_kcat, shell
 
 END_LIMIT_S = 200.0
 TINY = ("--model", "tiny", "--repository", str(TINY_REPOSITORY))
@@ -84,11 +86,12 @@ def processes_below(folder: Path) -> list[str]:
     return found
 
 
+@pytest.mark.parametrize("stack", ["one-machine", "full"])
 async def test_demo_leaves_the_stems_of_a_given_song_and_nothing_else(
-    runtimes: Path, short_song: Path, tmp_path: Path
+    runtimes: Path, short_song: Path, tmp_path: Path, stack: str
 ) -> None:
     out = tmp_path / "out"
-    arguments = ("demo", "--song", str(short_song), "--out", str(out), *TINY)
+    arguments = ("demo", "--stack", stack, "--song", str(short_song), "--out", str(out), *TINY)
     async with program(runtimes, *arguments) as process:
         output = await whole_output(process)
     assert process.returncode == 0, output
@@ -185,3 +188,26 @@ async def test_the_line_that_up_prints_works_when_it_is_pasted(
         process.send_signal(signal.SIGINT)
         await whole_output(process)
     assert processes_below(runtimes / "up") == []
+
+
+async def test_what_the_full_stack_prints_works_when_it_is_pasted(runtimes: Path) -> None:
+    """A song sent by kcat is separated, and kcat tells so."""
+    require_kcat()
+    async with program(runtimes, "up", "--stack", "full", *TINY) as process:
+        output = await output_until(process, "Ctrl-C")
+        lines = [line.strip() for line in output.splitlines()]
+        (reading,) = (line for line in lines if line.startswith("kcat -C"))
+        (sending,) = (line for line in lines if "| kcat -P" in line)
+        await shell(sending)
+
+        async def separated() -> bool:
+            return "job.succeeded" in await shell(f"{reading} -e")
+
+        await until(separated, timeout_s=END_LIMIT_S)
+        events = [json.loads(line) for line in (await shell(f"{reading} -e")).splitlines()]
+        process.send_signal(signal.SIGINT)
+        await whole_output(process)
+    assert {event["event"] for event in events} == {
+        f"job.{status}" for status in ("accepted", "queued", "running", "succeeded")
+    }
+    assert processes_below(runtimes / "full") == []

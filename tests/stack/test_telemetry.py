@@ -1,0 +1,205 @@
+"""What the services tell of themselves, from processes of their own: spans, lines, figures."""
+
+import json
+import secrets
+from collections.abc import AsyncGenerator, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import httpx
+import pytest
+import pytest_asyncio
+import soundfile
+
+from stemyard.client import Job
+from stemyard.stack.assembly import Stack
+from stemyard.stack.waiting import until
+from synthesis import song
+from tests.servers.otlp import OtlpSink, Trace, otlp_sink
+from tests.stack.conftest import finished, signed_in, tiny_full_stack, tiny_stack
+
+NAMES = ("one-machine", "full")
+SONG_SECONDS = 20.0
+SPANS_LIMIT_S = 60.0
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Told:
+    """A stack, the collector of its spans, and one finished job with the ids it was sent with."""
+
+    stack: Stack
+    sink: OtlpSink
+    job: Job
+    account_id: str
+    trace_id: str
+    parent_id: str
+    request_id: str
+
+    @property
+    def is_full(self) -> bool:
+        return len(self.stack.services.gateways) > 1
+
+    def lines(self, service: str) -> Iterator[Mapping[str, Any]]:
+        """Log lines of all processes of the service."""
+        for log in sorted(self.stack.runtime.logs.glob(f"{service}*.log")):
+            for line in log.read_text().splitlines():
+                yield json.loads(line)
+
+    def events(self, service: str, event: str) -> list[Mapping[str, Any]]:
+        """About the job."""
+        return [
+            line
+            for line in self.lines(service)
+            if line["event"] == event and line.get("job_id") == self.job.id
+        ]
+
+
+@pytest_asyncio.fixture(
+    scope="module", loop_scope="module", params=[tiny_stack, tiny_full_stack], ids=NAMES
+)
+async def told(
+    request: pytest.FixtureRequest, runtimes: Path, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncGenerator[Told]:
+    made = song(seed=6, duration_s=SONG_SECONDS)
+    path = tmp_path_factory.mktemp("songs") / "song.wav"
+    soundfile.write(path, made.mix.T, made.sample_rate_hz, subtype="PCM_16")
+    with otlp_sink() as sink, pytest.MonkeyPatch.context() as environment:
+        for service in ("GATEWAY", "ORCHESTRATOR"):
+            environment.setenv(f"STEMYARD_{service}_TRACES__ENDPOINT", sink.endpoint)
+        environment.setenv("STEMYARD_SERVING_TRACE_ENDPOINT", sink.endpoint)
+        async with request.param(runtimes / f"told-{request.param.__name__}") as stack:
+            yield await _told(stack, sink, path)
+
+
+async def _told(stack: Stack, sink: OtlpSink, path: Path) -> Told:
+    trace_id, parent_id, request_id = secrets.token_hex(16), secrets.token_hex(8), f"r-{uuid4()}"
+    async with signed_in(stack, email="told@example.com") as client:
+        token = await client.sign_in(email="told@example.com", password="a long password 1")
+        headers = {
+            "Authorization": f"Bearer {token}",
+            "traceparent": f"00-{trace_id}-{parent_id}-01",
+            "X-Request-ID": request_id,
+        }
+        async with httpx.AsyncClient(base_url=stack.gateway.address, headers=headers) as http:
+            me = await http.get("/v1/me", headers={"traceparent": ""})
+            with path.open("rb") as file:
+                answer = await http.post("/v1/jobs", files={"file": ("song.wav", file)})
+        assert answer.status_code == 202, answer.text
+        job = await finished(client, await client.job(answer.json()["id"]))
+    assert job.status == "succeeded"
+
+    async def run_told() -> bool:
+        return bool(sink.trace(trace_id).named("run separation"))
+
+    await until(run_told, timeout_s=SPANS_LIMIT_S)
+    return Told(
+        stack=stack,
+        sink=sink,
+        job=job,
+        account_id=me.json()["id"],
+        trace_id=trace_id,
+        parent_id=parent_id,
+        request_id=request_id,
+    )
+
+
+@pytest.fixture
+def trace(told: Told) -> Trace:
+    return told.sink.trace(told.trace_id)
+
+
+async def test_the_callers_trace_goes_on_in_the_request(told: Told, trace: Trace) -> None:
+    post = trace.one("POST /v1/jobs")
+    assert (post.service, post.kind) == ("stemyard-gateway", "server")
+    assert post.parent_id == told.parent_id
+    assert post.attributes["http.route"] == "/v1/jobs"
+    assert post.attributes["http.response.status_code"] == 202
+    assert post.attributes["stemyard.job_id"] == told.job.id
+    assert post.attributes["stemyard.account_id"] == told.account_id
+
+
+async def test_the_message_carries_it_to_the_intake(told: Told, trace: Trace) -> None:
+    take = trace.one("take stemyard.jobs.v1")
+    assert (take.service, take.kind) == ("stemyard-orchestrator", "consumer")
+    assert take.parent_id == trace.one("POST /v1/jobs").span_id
+    assert take.attributes["stemyard.job_id"] == told.job.id
+    assert ("messaging.kafka.offset" in take.attributes) == told.is_full
+
+
+async def test_the_jobs_row_carries_it_to_the_run(told: Told, trace: Trace) -> None:
+    run = trace.one("run separation")
+    assert run.service == "stemyard-orchestrator"
+    assert run.parent_id == trace.one("POST /v1/jobs").span_id
+    assert run.attributes["stemyard.job_id"] == told.job.id
+    assert run.attributes["stemyard.account_id"] == told.account_id
+    assert run.attributes["stemyard.claims"] == 1
+    assert run.attributes["stemyard.ending"] == "succeeded"
+    stages = trace.children(run)
+    assert {name: len(spans) for name, spans in stages.items()} == {
+        "fetch": 1,
+        "decode": 1,
+        "separate": 1,
+        "store": 4,
+    }
+    stored = {span.attributes["stemyard.subject"] for span in stages["store"]}
+    assert stored == {stem.stem for stem in told.job.stems}
+
+
+async def test_every_call_of_the_engine_is_part_of_it(told: Told, trace: Trace) -> None:
+    calls = trace.children(trace.one("separate"))["infer tiny"]
+    assert len(calls) == told.job.document["ledger"]["segments"] > 2
+    assert calls == trace.named("infer tiny")
+    for call in calls:
+        assert (call.kind, call.failed) == ("client", False)
+        assert call.attributes["rpc.method"] == "ModelInfer"
+        assert call.attributes["server.address"] == told.stack.triton.grpc_address
+
+
+async def test_the_engine_itself_joins_in(told: Told, trace: Trace) -> None:
+    def served() -> dict[str, str]:
+        spans = told.sink.trace(told.trace_id).spans
+        return {s.parent_id: s.name for s in spans if s.service == "stemyard-triton"}
+
+    calls = {call.span_id for call in trace.named("infer tiny")}
+
+    async def all_served() -> bool:
+        return calls <= served().keys()
+
+    await until(all_served, timeout_s=SPANS_LIMIT_S)
+
+
+async def test_lines_of_both_services_carry_the_ids(told: Told) -> None:
+    ids = {
+        "request_id": told.request_id,
+        "job_id": told.job.id,
+        "trace_id": told.trace_id,
+        "account_id": told.account_id,
+    }
+    (request,) = [
+        line
+        for line in told.events("gateway", "http_request")
+        if line["method"] == "POST" and line["route"] == "/v1/jobs"
+    ]
+    lines = [request]
+    for event in ("job_queued", "job_claimed", "job_succeeded"):
+        lines += told.events("orchestrator", event)
+    assert [line["event"] for line in lines] == [
+        "http_request",
+        "job_queued",
+        "job_claimed",
+        "job_succeeded",
+    ]
+    for line in lines:
+        assert {name: line.get(name) for name in ids} == ids
+
+
+async def test_a_request_is_one_line(told: Told) -> None:
+    loggers = {line.get("logger") for line in told.lines("gateway")}
+    assert "uvicorn.access" not in loggers
+    about = [line for line in told.lines("gateway") if line.get("request_id") == told.request_id]
+    posts = [line for line in about if line.get("route") == "/v1/jobs"]
+    assert len(posts) == 1
