@@ -45,6 +45,20 @@ def arguments(
         f"--grpc-restricted-protocol={restricted}",
         "--log-format=ISO8601",
         f"--log-verbose={settings.log_verbose}",
+        *_tracing(settings.trace_endpoint),
+    ]
+
+
+def _tracing(endpoint: str | None) -> list[str]:
+    """No trace begins here: those of callers go on."""
+    if endpoint is None:
+        return []
+    return [
+        "--trace-config=mode=opentelemetry",
+        f"--trace-config=opentelemetry,url={endpoint.rstrip('/')}/v1/traces",
+        "--trace-config=opentelemetry,resource=service.name=stemyard-triton",
+        "--trace-config=level=TIMESTAMPS",
+        "--trace-config=rate=0",
     ]
 
 

@@ -35,7 +35,10 @@ class ModelTuning(BaseModel):
 
 
 class ServingSettings(BaseSettings):
-    """Everything the launcher needs; `runtime` is written, `repository` only read."""
+    """Everything the launcher needs; `runtime` is written, `repository` only read.
+
+    `trace_endpoint` takes the server's own spans by OTLP over HTTP, of requests that carry a trace.
+    """
 
     model_config = SettingsConfigDict(
         env_prefix="STEMYARD_SERVING_", env_nested_delimiter="__", frozen=True
@@ -53,6 +56,7 @@ class ServingSettings(BaseSettings):
     allocator: Literal["default", "raised"] = "default"
     exit_timeout_s: int = Field(default=10, ge=0)
     log_verbose: int = Field(default=0, ge=0)
+    trace_endpoint: Annotated[str, Field(pattern=r"^https?://")] | None = None
 
     def tuning_of(self, model: str) -> ModelTuning:
         """The model's own tuning over the general one, thread count filled in from the cores."""

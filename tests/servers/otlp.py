@@ -1,7 +1,9 @@
 """A collector of spans that speaks OTLP over HTTP, for processes told to send theirs to it."""
 
 import gzip
+import json
 import threading
+from base64 import b64encode
 from collections import defaultdict
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
@@ -9,11 +11,14 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+from google.protobuf.json_format import ParseDict
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
     ExportTraceServiceRequest,
     ExportTraceServiceResponse,
 )
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
+
+_IDS = {"traceId", "spanId", "parentSpanId"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,7 +78,8 @@ def otlp_sink() -> Generator[OtlpSink]:
             body = self.rfile.read(int(self.headers["Content-Length"]))
             if self.headers.get("Content-Encoding") == "gzip":
                 body = gzip.decompress(body)
-            sink_spans.extend(_spans(ExportTraceServiceRequest.FromString(body)))
+            is_json = self.headers["Content-Type"].startswith("application/json")
+            sink_spans.extend(_spans(_from_json(body) if is_json else _from_protobuf(body)))
             answer = ExportTraceServiceResponse().SerializeToString()
             self.send_response(200)
             self.send_header("Content-Type", "application/x-protobuf")
@@ -93,6 +99,22 @@ def otlp_sink() -> Generator[OtlpSink]:
         server.shutdown()
         server.server_close()
         thread.join()
+
+
+def _from_protobuf(body: bytes) -> ExportTraceServiceRequest:
+    return ExportTraceServiceRequest.FromString(body)
+
+
+def _from_json(body: bytes) -> ExportTraceServiceRequest:
+    """OTLP writes ids in hexadecimal, where protobuf's own mapping has base64."""
+
+    def ids_in_base64(pairs: dict[str, Any]) -> dict[str, Any]:
+        for name in _IDS & pairs.keys():
+            pairs[name] = b64encode(bytes.fromhex(pairs[name])).decode()
+        return pairs
+
+    document = json.loads(body, object_hook=ids_in_base64)
+    return ParseDict(document, ExportTraceServiceRequest(), ignore_unknown_fields=True)
 
 
 def _spans(request: ExportTraceServiceRequest) -> Iterator[CollectedSpan]:
