@@ -9,17 +9,21 @@ from datetime import timedelta
 from functools import partial
 from typing import TypeVar
 
+import structlog
+
 from stemcore.storage.keys import key_parts
 from stemcore.storage.minio_bucket import DELETED_AT_A_TIME, Bucket, BucketMissing, s3_errors
 from stemcore.storage.minio_lifecycle import prepare
 from stemcore.storage.minio_settings import S3Settings
 from stemcore.storage.minio_upload import MultipartUpload, in_blocks, put_in_parts
-from stemcore.storage.port import StoredObject
+from stemcore.storage.port import StorageError, StoredObject
 from stemcore.tasks import to_its_end
 
 READ_BYTES = 4 << 20
 
 T = TypeVar("T")
+
+_log = structlog.get_logger(__name__)
 
 
 class MinioStore:
@@ -125,7 +129,11 @@ class MinioStore:
             return
         async with self._preparing:
             if not self._ready:
-                await self._in_thread(partial(prepare, self._bucket, self._settings), key="")
+                try:
+                    await self._in_thread(partial(prepare, self._bucket, self._settings), key="")
+                except StorageError as error:
+                    _log.warning("bucket_not_ready", bucket=self._bucket.name, reason=str(error))
+                    raise
                 self._ready = True
 
     async def _in_thread(self, work: Callable[[], T], *, key: str) -> T:
