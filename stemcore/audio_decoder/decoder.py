@@ -64,21 +64,35 @@ class AudioDecoder:
         self, work: Callable[[DecoderProcess, Path], T], path: Path, *, timeout_s: float
     ) -> T:
         with _no_process():
-            async with self._pool.process() as process:
-                thread = asyncio.ensure_future(asyncio.to_thread(work, process, path))
-                try:
-                    async with asyncio.timeout(timeout_s):
-                        return await asyncio.shield(thread)
-                except TimeoutError as error:
-                    raise InvalidInput(
-                        ErrorCode.DECODE_TIMEOUT,
-                        "Decoding took longer than allowed.",
-                        details={"timeout_s": timeout_s},
-                    ) from error
-                finally:
-                    process.kill()
-                    with suppress(Exception):
-                        await asyncio.shield(thread)
+            try:
+                return await self._attempt(work, path, timeout_s=timeout_s)
+            except DecoderBroken:
+                # It died while it waited, and has seen nothing of the source.
+                return await self._attempt(work, path, timeout_s=timeout_s, fresh=True)
+
+    async def _attempt(
+        self,
+        work: Callable[[DecoderProcess, Path], T],
+        path: Path,
+        *,
+        timeout_s: float,
+        fresh: bool = False,
+    ) -> T:
+        async with self._pool.process(fresh=fresh) as process:
+            thread = asyncio.ensure_future(asyncio.to_thread(work, process, path))
+            try:
+                async with asyncio.timeout(timeout_s):
+                    return await asyncio.shield(thread)
+            except TimeoutError as error:
+                raise InvalidInput(
+                    ErrorCode.DECODE_TIMEOUT,
+                    "Decoding took longer than allowed.",
+                    details={"timeout_s": timeout_s},
+                ) from error
+            finally:
+                process.kill()
+                with suppress(Exception):
+                    await asyncio.shield(thread)
 
 
 @contextmanager

@@ -41,9 +41,12 @@ class DecoderPool:
         return process.protections
 
     @asynccontextmanager
-    async def process(self) -> AsyncGenerator[DecoderProcess]:
-        """A process that has seen no source yet, ended afterwards; raises DecoderBroken."""
-        process = await self._take()
+    async def process(self, *, fresh: bool = False) -> AsyncGenerator[DecoderProcess]:
+        """A process that has seen no source yet, ended afterwards; `fresh` is not one that waited.
+
+        Raises DecoderBroken.
+        """
+        process = await self._take(fresh=fresh)
         try:
             yield process
         finally:
@@ -60,8 +63,8 @@ class DecoderPool:
                 await self._end(outcome)
         self._starter.shutdown()
 
-    async def _take(self) -> DecoderProcess:
-        start = self._next()
+    async def _take(self, *, fresh: bool) -> DecoderProcess:
+        start = self._begin() if fresh else self._next()
         while len(self._starts) < self._settings.warm:
             self._starts.append(self._begin())
         try:

@@ -94,10 +94,13 @@ class DecoderProcess:
         try:
             handed = [descriptor] if pcm is None else [descriptor, pcm]
             socket.send_fds(self._control, [packet], handed)
-        except ConnectionError as error:
-            raise DecoderBroken("it was gone before its source came") from error
+            accepted = self._control.recv(PACKET_BYTES)
+        except ConnectionError:
+            accepted = b""
         finally:
             os.close(descriptor)
+        if not accepted:
+            raise DecoderBroken("it was gone before its source came")
 
     def answer(self) -> dict[str, Any]:
         """The next packet; raises InvalidInput for a refusal and for a child that died."""

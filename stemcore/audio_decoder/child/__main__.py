@@ -2,8 +2,9 @@
 
 Its standard input is a SOCK_SEQPACKET socket. When its libraries are loaded it confines itself and
 sends `ready` with the protections that hold. The parent then sends one JSON request with two file
-descriptors: the source, opened read-only, and a pipe for PCM. The child answers with JSON packets,
-`opened` and then `finished`, or `failed`. PCM is interleaved float32 at the source's rate.
+descriptors: the source, opened read-only, and a pipe for PCM. The child answers with JSON packets:
+`accepted`, `opened` and then `finished`, or `failed`. PCM is interleaved float32 at the source's
+rate.
 """
 
 import json
@@ -42,6 +43,7 @@ def serve(control: socket.socket) -> None:
         os.write(control.fileno(), json.dumps(answer).encode())
 
     try:
+        tell({"event": "accepted"})
         tell(answer_to(json.loads(packet), descriptors, tell=tell))
     except BrokenPipeError:
         return

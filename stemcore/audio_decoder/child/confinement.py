@@ -26,12 +26,13 @@ def confine(*, parent: int, address_space_bytes: int, cpu_s: int) -> list[str]:
     """Confine this process; the names of the protections that were found to hold."""
     limit(
         {
-            resource.RLIMIT_AS: address_space_bytes,
-            resource.RLIMIT_CPU: cpu_s,
-            resource.RLIMIT_FSIZE: 0,
-            resource.RLIMIT_NOFILE: OPEN_FILES,
-            resource.RLIMIT_NPROC: 0,
-            resource.RLIMIT_CORE: 0,
+            resource.RLIMIT_AS: (address_space_bytes, address_space_bytes),
+            # The soft limit tells the parent why the process has ended.
+            resource.RLIMIT_CPU: (cpu_s, cpu_s + 1),
+            resource.RLIMIT_FSIZE: (0, 0),
+            resource.RLIMIT_NOFILE: (OPEN_FILES, OPEN_FILES),
+            resource.RLIMIT_NPROC: (0, 0),
+            resource.RLIMIT_CORE: (0, 0),
         }
     )
     become_nobody()
@@ -44,15 +45,16 @@ def confine(*, parent: int, address_space_bytes: int, cpu_s: int) -> list[str]:
         landlock.restrict()
     with contextlib.suppress(OSError):
         seccomp.install()
-    return [*held, *trials.doors_that_are_shut()]
+    return [*held, *trials.doors_that_are_shut(parent=parent)]
 
 
-def limit(limits: Mapping[int, int]) -> None:
+def limit(limits: Mapping[int, tuple[int, int]]) -> None:
     """Set limits that cannot be raised again; a lower one there is already stays."""
-    for kind, value in limits.items():
-        _, hard = resource.getrlimit(kind)
-        bound = value if hard == resource.RLIM_INFINITY else min(value, hard)
-        resource.setrlimit(kind, (bound, bound))
+    for kind, (soft, hard) in limits.items():
+        _, present = resource.getrlimit(kind)
+        if present != resource.RLIM_INFINITY:
+            soft, hard = min(soft, present), min(hard, present)  # noqa: PLW2901
+        resource.setrlimit(kind, (soft, hard))
 
 
 def become_nobody() -> None:

@@ -13,7 +13,7 @@ def limits_that_hold(*, address_space_bytes: int, cpu_s: int, open_files: int) -
     return _refused(
         {
             "memory": lambda: mmap.mmap(-1, address_space_bytes).close(),
-            "processor_time": lambda: _unless(resource.getrlimit(resource.RLIMIT_CPU)[1] <= cpu_s),
+            "processor_time": lambda: _unless(0 <= _processor_limit_s() <= cpu_s),
             "file_size": _write_a_file,
             "descriptors": lambda: _hold(open_files + 1),
             "privileges": lambda: _unless(os.geteuid() != 0),
@@ -21,14 +21,14 @@ def limits_that_hold(*, address_space_bytes: int, cpu_s: int, open_files: int) -
     )
 
 
-def doors_that_are_shut() -> list[str]:
+def doors_that_are_shut(*, parent: int) -> list[str]:
     """Those that keep this process from anything but the descriptors it holds."""
     return _refused(
         {
             "files": lambda: os.close(os.open("/", os.O_RDONLY)),
             "sockets": _open_a_socket,
             "programs": _run_a_program,
-            "signals": lambda: os.kill(os.getppid(), 0),
+            "signals": lambda: os.kill(parent, 0),
         }
     )
 
@@ -48,6 +48,10 @@ def _succeeds(attempt: Callable[[], None]) -> bool:
 def _unless(limited: bool) -> None:
     if limited:
         raise OSError
+
+
+def _processor_limit_s() -> int:
+    return resource.getrlimit(resource.RLIMIT_CPU)[0]
 
 
 def _write_a_file() -> None:

@@ -4,7 +4,7 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,13 +41,11 @@ class Running:
 
 @asynccontextmanager
 async def running(
-    module: str, *, port: int, environment: Mapping[str, str]
+    module: str, *, port: int, environment: Mapping[str, str], launcher: Sequence[str] = ()
 ) -> AsyncGenerator[Running]:
     named = {f"STEMYARD_GATEWAY_{name}": value for name, value in environment.items()}
     process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        module,
+        *(sys.executable, *launcher, "-m", module),
         cwd=ROOT,
         env={**os.environ, **named, "STEMYARD_GATEWAY_HTTP__PORT": str(port)},
         stderr=asyncio.subprocess.DEVNULL,
