@@ -21,7 +21,7 @@ POLL_S = 1.0
 RETRY_S = 1.0
 BATCH = 200
 # Whoever holds the turn and says nothing for so long has died or is frozen, and loses it.
-FROZEN_AFTER_S = 30
+FROZEN_AFTER_S = 30.0
 _TURN = 0x5354454D  # the key of the advisory lock
 
 _log = structlog.get_logger(__name__)
@@ -37,11 +37,13 @@ class Relay:
         publisher: Publisher,
         *,
         topics: Collection[str],
+        frozen_after_s: float = FROZEN_AFTER_S,
     ) -> None:
         self._settings = settings
         self._notifications = notifications
         self._publisher = publisher
         self._topics = list(topics)
+        self._frozen_after_s = frozen_after_s
 
     async def run(self) -> None:
         """Until cancelled, whatever is away."""
@@ -106,7 +108,9 @@ class Relay:
                 self._settings.dsn.get_secret_value(),
                 timeout=self._settings.connect_timeout_s,
                 command_timeout=self._settings.command_timeout_s,
-                server_settings={"idle_in_transaction_session_timeout": str(FROZEN_AFTER_S * 1000)},
+                server_settings={
+                    "idle_in_transaction_session_timeout": f"{self._frozen_after_s * 1000:.0f}"
+                },
             )
             try:
                 await prepare_connection(connection)

@@ -97,6 +97,28 @@ async def read_records(
         await client.stop()
 
 
+async def all_records(bootstrap: str, topic: str, *, partitions: int = 1) -> Sequence[Seen]:
+    """What the topic, which exists, holds now, in the order of each partition."""
+    client = AIOKafkaConsumer(bootstrap_servers=bootstrap, auto_offset_reset="earliest")
+    all_partitions = [TopicPartition(topic, number) for number in range(partitions)]
+    client.assign(all_partitions)
+    await client.start()
+    try:
+        ends = await client.end_offsets(all_partitions)
+        async with asyncio.timeout(READ_WITHIN_S):
+            return [_seen(await client.getone()) for _ in range(sum(ends.values()))]
+    finally:
+        await client.stop()
+
+
+async def product_records(settings: KafkaSettings, topic: str) -> Sequence[Seen]:
+    """What one of the product's own topics holds now."""
+    topics = settings.topics.by_name()
+    await KafkaTopics(settings, topics).ensure()
+    partitions = topics[topic].partitions
+    return await all_records(settings.bootstrap_servers, topic, partitions=partitions)
+
+
 def _seen(record: Any) -> Seen:
     return Seen(
         partition=record.partition,
