@@ -2,7 +2,8 @@
 
 import logging
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from time import monotonic
 
 import structlog
 
@@ -39,3 +40,21 @@ def configure_logs(
         cache_logger_on_first_use=True,
     )
     structlog.contextvars.bind_contextvars(service=service)
+
+
+class Seldom(logging.Filter):
+    """Lets one record through, and then none for a while."""
+
+    def __init__(self, *, every_s: float, clock: Callable[[], float] = monotonic) -> None:
+        super().__init__()
+        self._every_s = every_s
+        self._clock = clock
+        self._silent_until = clock()
+
+    def filter(self, record: logging.LogRecord) -> bool:  # noqa: ARG002
+        """Whether this record is let through."""
+        now = self._clock()
+        if now < self._silent_until:
+            return False
+        self._silent_until = now + self._every_s
+        return True

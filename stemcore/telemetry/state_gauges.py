@@ -81,13 +81,14 @@ class StateGauges(Collector):
 
 
 async def _queue_state(pool: "Pool") -> QueueState:
+    # The condition is that of an index; a source of unknown length counts as it does for turns.
     rows = await pool.fetch(
         """
         SELECT status, count(*) AS jobs,
-               coalesce(sum((source_facts->>'duration_s')::float8 * (1 - progress)), 0) AS audio_s
-          FROM jobs WHERE status = ANY($1::text[]) GROUP BY status
-        """,
-        _LIVE,
+               sum(coalesce(nullif((source_facts->>'duration_s')::float8, 0), 240)
+                   * (1 - progress)) AS audio_s
+          FROM jobs WHERE status IN ('accepted', 'queued', 'running') GROUP BY status
+        """
     )
     return QueueState(
         jobs=dict.fromkeys(_LIVE, 0) | {row["status"]: row["jobs"] for row in rows},

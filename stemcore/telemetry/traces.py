@@ -4,6 +4,7 @@ Context travels in W3C headers: of requests, of messages, in the job's row, in g
 """
 
 import asyncio
+import logging
 import os
 import socket
 import threading
@@ -26,11 +27,13 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 from pydantic import BaseModel, Field
 
 from stemcore.telemetry.context import current_request_id, is_plain_request_id
+from stemcore.telemetry.logs import Seldom
 
 REQUEST_ID = "x-request-id"
 SHUTDOWN_TIMEOUT_S = 3.0
 
 _EXPORT_EVERY_S = 1.0
+_COMPLAIN_EVERY_S = 60.0
 _propagator = TraceContextTextMapPropagator()
 
 
@@ -91,6 +94,8 @@ def _resource(settings: TraceSettings, *, service: str) -> Resource:
 
 
 def _exporter(endpoint: str, *, timeout_s: float) -> OTLPSpanExporter:
+    # Its own lines are several for every second that a collector is away.
+    logging.getLogger(OTLPSpanExporter.__module__).addFilter(Seldom(every_s=_COMPLAIN_EVERY_S))
     session = requests.Session()
     session.trust_env = False
     return OTLPSpanExporter(

@@ -1,20 +1,26 @@
 """What the services tell of themselves, from processes of their own: spans, lines, figures."""
 
 import json
+import math
 import secrets
-from collections.abc import AsyncGenerator, Iterator, Mapping
+from collections.abc import AsyncGenerator, Generator, Iterable, Iterator, Mapping, Set
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import httpx
+import psutil
 import pytest
 import pytest_asyncio
 import soundfile
+from prometheus_client.parser import text_string_to_metric_families
+from prometheus_client.samples import Sample
 
 from stemyard.client import Job
 from stemyard.stack.assembly import Stack
+from stemyard.stack.services import GatewayDoor
 from stemyard.stack.waiting import until
 from synthesis import song
 from tests.servers.otlp import OtlpSink, Trace, otlp_sink
@@ -203,3 +209,138 @@ async def test_a_request_is_one_line(told: Told) -> None:
     about = [line for line in told.lines("gateway") if line.get("request_id") == told.request_id]
     posts = [line for line in about if line.get("route") == "/v1/jobs"]
     assert len(posts) == 1
+
+
+async def test_both_services_show_their_figures(told: Told) -> None:
+    gateway = await _figures(door.metrics.address for door in told.stack.services.gateways)
+    floor = await _figures(door.metrics.address for door in told.stack.services.orchestrators)
+    post = {"method": "POST", "route": "/v1/jobs", "status": "202"}
+    assert gateway.total("http_request_duration_seconds_count", **post) == 1
+    assert gateway.total("job_transitions_total", to="accepted") == 1
+    assert gateway.total("decode_outcomes_total", code="ok") == 1
+    path = "kafka" if told.is_full else "direct"
+    assert floor.total("dispatch_total") == floor.total("dispatch_total", path=path) == 1
+    for status in ("queued", "running", "succeeded"):
+        assert floor.total("job_transitions_total", to=status) == 1
+    assert floor.total("decode_outcomes_total") == floor.total("decode_outcomes_total", code="ok")
+    assert floor.total("separation_duration_seconds_count", outcome="succeeded") == 1
+    run_s = told.job.document["ledger"]["run_s"]
+    assert run_s <= floor.total("separation_duration_seconds_sum") < run_s + 30
+    assert (
+        floor.total("separation_file_size_bytes_sum") == told.job.document["source"]["size_bytes"]
+    )
+    segments = told.job.document["ledger"]["segments"]
+    assert floor.total("separation_segment_inference_seconds_count", model="tiny") == segments
+    assert floor.total("separation_segment_inference_seconds_sum") > 0
+    assert floor.total("separation_segments_in_flight") == 0
+    assert floor.total("lease_losses_total") == floor.total("dead_letters_total") == 0
+    assert floor.highest("separation_window_segments") == 2
+    if told.is_full:
+        for topic in ("stemyard.jobs.v1", "stemyard.submissions.v1"):
+            assert floor.total("kafka_partitions_assigned", topic=topic) in (6, 12)
+
+
+async def test_figures_of_the_queue_come_from_the_database(told: Told) -> None:
+    """Told by every process alike; taken now and then, so they may be some seconds old."""
+    for door in (*told.stack.services.gateways, *told.stack.services.orchestrators):
+
+        async def at_rest(address: str = door.metrics.address) -> bool:
+            figures = await _figures([address])
+            return (
+                figures.highest("models_loaded") == 2
+                and figures.highest("separation_backlog_audio_seconds") == 0
+                and figures.highest("outbox_rows_waiting") == 0
+                and figures.total("separation_jobs") == 0
+            )
+
+        await until(at_rest, timeout_s=SPANS_LIMIT_S)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Figures:
+    """Samples of one service's processes."""
+
+    samples: list[Sample]
+
+    def _values(self, name: str, labels: Mapping[str, str]) -> list[float]:
+        found = [sample for sample in self.samples if sample.name == name]
+        return [sample.value for sample in found if labels.items() <= sample.labels.items()]
+
+    def total(self, name: str, **labels: str) -> float:
+        return sum(self._values(name, labels))
+
+    def highest(self, name: str, **labels: str) -> float:
+        return max(self._values(name, labels), default=math.nan)
+
+
+async def _figures(addresses: Iterable[str]) -> Figures:
+    samples: list[Sample] = []
+    async with httpx.AsyncClient() as http:
+        for address in addresses:
+            answer = await http.get(f"{address}/metrics")
+            families = text_string_to_metric_families(answer.raise_for_status().text)
+            samples += [sample for family in families for sample in family.samples]
+    return Figures(samples=samples)
+
+
+async def test_ready_names_what_is_missing_and_live_does_not_care(told: Told) -> None:
+    missed = {"postgresql": "database", "triton": "engine"}
+    if told.is_full:
+        missed |= {"kafka": "bus", "minio": "storage"}
+    services = told.stack.services
+    for server, name in missed.items():
+        with _frozen(told.stack, server):
+            for door in services.orchestrators:
+                await _says(f"{door.metrics.address}/healthz/ready", status=503, missing={name})
+                await _says(f"{door.metrics.address}/healthz/live", status=200)
+            for gateway in services.gateways:
+                await _gateway_says(gateway, missing=name)
+        for door in services.orchestrators:
+            await _says(f"{door.metrics.address}/healthz/ready", status=200)
+        await told.stack.ready(timeout_s=SPANS_LIMIT_S)
+
+
+async def _gateway_says(gateway: GatewayDoor, *, missing: str) -> None:
+    """Without a broker it takes jobs all the same, and only warns."""
+    served = f"{gateway.address}/healthz/ready"
+    if missing == "bus":
+        await _says(f"{gateway.metrics.address}/healthz/ready", status=200)
+        await _says(served, status=200, warnings={missing})
+    else:
+        await _says(f"{gateway.metrics.address}/healthz/ready", status=503, missing={missing})
+        await _says(served, status=503, missing={missing})
+    await _says(f"{gateway.address}/healthz/live", status=200)
+    await _says(f"{gateway.metrics.address}/healthz/live", status=200)
+
+
+async def _says(
+    address: str, *, status: int, missing: Set[str] = frozenset(), warnings: Set[str] = frozenset()
+) -> None:
+    async def says_so() -> bool:
+        answer = await http.get(address)
+        document = answer.json()
+        found = document.get("details", document).get("missing", {})
+        return (
+            answer.status_code == status
+            and found.keys() == missing
+            and document.get("warnings", {}).keys() == warnings
+        )
+
+    async with httpx.AsyncClient(timeout=SPANS_LIMIT_S) as http:
+        await until(says_so, timeout_s=SPANS_LIMIT_S)
+
+
+@contextmanager
+def _frozen(stack: Stack, name: str) -> Generator[None]:
+    """The server and its children hold still, connections and all."""
+    pid = stack.processes[name].pid
+    assert pid is not None
+    server = psutil.Process(pid)
+    processes = [server, *server.children(recursive=True)]
+    for process in processes:
+        process.suspend()
+    try:
+        yield
+    finally:
+        for process in processes:
+            process.resume()
