@@ -61,6 +61,22 @@ class Channel:
                     headers=[(name, text.encode()) for name, text in (headers or {}).items()],
                 )
 
+    async def lag(self, group: str) -> int:
+        """How many records a group of readers has not committed yet."""
+        client = AIOKafkaConsumer(
+            bootstrap_servers=self.bootstrap,
+            group_id=f"{group}.{self.name}",
+            enable_auto_commit=False,
+        )
+        partitions = [TopicPartition(self.name, number) for number in range(self.partitions)]
+        client.assign(partitions)
+        await client.start()
+        try:
+            ends = await client.end_offsets(partitions)
+            return sum([end - (await client.committed(p) or 0) for p, end in ends.items()])
+        finally:
+            await client.stop()
+
     async def read(self, count: int) -> Sequence[Seen]:
         """The first `count` records of all partitions, in the order of each."""
         return await read_records(

@@ -56,7 +56,7 @@ class KafkaPublisher:
         producer, self._producer = self._producer, None
         if producer is None:
             return
-        limit = self._settings.stop_timeout_s
+        limit = self._settings.stop_timeout_s / 2
         # Private, because stop() waits until everything is delivered: what was given up would be
         # delivered by an old producer while a new one sends it again, or for ever be tried.
         await within(limit, producer._sender.close(), what="sender")
