@@ -44,6 +44,7 @@ class StackSettings(BaseSettings):
     models: tuple[str, ...] | None = None
     services_python: Path = Path(sys.executable)
     triton_python: Path = ROOT / ".envs" / "triton" / "bin" / "python"
+    serving_module: str = "serving"
     gateways: int = Field(default=1, ge=1, le=16)
     orchestrators: int = Field(default=1, ge=1, le=16)
     gateway_host: str = "127.0.0.1"

@@ -53,7 +53,7 @@ def plan(doors: TritonDoors, runtime: RuntimeDirectory, settings: StackSettings)
         )
     return ProcessPlan(
         name="triton",
-        command=(str(settings.triton_python), "-m", "serving"),
+        command=(str(settings.triton_python), "-m", settings.serving_module),
         log=runtime.logs / "triton.log",
         working_directory=ROOT,
         environment=os.environ | environment(doors, runtime.serving, settings),

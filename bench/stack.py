@@ -1,0 +1,212 @@
+"""The full stack against the one-machine stack, two orchestrators against one, and its overhead.
+
+Everything that is measured is started here. `--try-out` prints and records nothing.
+"""
+
+import argparse
+import asyncio
+import json
+import statistics
+import tempfile
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import soundfile
+
+from bench import record, waiting_server
+from bench.end_to_end import CACHE, JOB_TIMEOUT_S, separate
+from stemyard.client import Job, StemyardClient
+from stemyard.stack.assembly import Stack
+from stemyard.stack.launch import launch
+from stemyard.stack.runtime import throw_away
+from stemyard.stack.settings import FullStackSettings, StackSettings
+from synthesis import song
+
+SONG_SEED = 60
+MODEL = "stemyard-mini"
+PASSWORD = "bench-password-1"  # noqa: S105 - of accounts that live for a minute
+JOBS_PER_ACCOUNT = 10
+# Two requests in flight: at most 8 segments a second for one orchestrator.
+DELAY_S = 0.25
+FULL_OVER_ONE_MACHINE_AT_MOST = 1.15
+TWO_OVER_ONE_AT_LEAST = 1.7
+SEGMENTS_PER_S_AT_LEAST = 6.0
+DISPATCH_P50_MS_AT_MOST = 150.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sizes:
+    """How much is measured; the defaults are the recorded figures'."""
+
+    song_s: float
+    songs: int
+    jobs: int
+    job_s: float
+    dispatches: int
+
+
+def prepare_song(duration_s: float) -> Path:
+    """A synthesised song as a 16-bit WAV file, kept between runs."""
+    path = CACHE / f"stack-{duration_s:g}.wav"
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        made = song(seed=SONG_SEED, duration_s=duration_s)
+        soundfile.write(path, made.mix.T, made.sample_rate_hz, subtype="PCM_16")
+    return path
+
+
+@asynccontextmanager
+async def running(settings: StackSettings) -> AsyncGenerator[Stack]:
+    """A stack of its own, thrown away afterwards."""
+    with throw_away(CACHE) as runtime:
+        async with launch(settings, runtime=runtime) as stack:
+            yield stack
+
+
+@asynccontextmanager
+async def signed_in(stack: Stack, *, name: str) -> AsyncGenerator[StemyardClient]:
+    """An account of its own at one of the gateways."""
+    login = {"email": f"{name}@example.com", "password": PASSWORD}
+    async with StemyardClient(stack.gateway.address) as client:
+        await client.register(**login, full_name="Bench")
+        await client.sign_in(**login)
+        yield client
+
+
+async def end_to_end(settings: StackSettings, sizes: Sizes) -> list[float]:
+    """Seconds of wall from submission to the end, one song after the other."""
+    path = prepare_song(sizes.song_s)
+    async with running(settings) as stack, signed_in(stack, name="song") as client:
+        jobs = [await separate(client, path, model=MODEL) for _ in range(sizes.songs)]
+    return [job["seconds"] for job in jobs]
+
+
+async def dispatch_ms(settings: StackSettings, sizes: Sizes) -> list[float]:
+    """From the row that the 202 promises to the claim that runs it, on an idle stack.
+
+    By the database's own clock, and a little too long: the row is older than the answer.
+    """
+    path = prepare_song(2.0)
+    async with running(settings) as stack, signed_in(stack, name="dispatch") as client:
+        jobs = [await separate(client, path, model=MODEL) for _ in range(sizes.dispatches)]
+    return [1000 * (_at(job, "started_at") - _at(job, "created_at")) for job in jobs]
+
+
+async def drained_s(stack: Stack, *, orchestrators: int, name: str, sizes: Sizes) -> float:
+    """From the first claim to the end of the last of many jobs that wait when the work begins."""
+    workers = [stack.processes[door.name] for door in stack.services.orchestrators]
+    for worker in workers:
+        await worker.stop()
+    path = prepare_song(sizes.job_s)
+    async with AsyncExitStack() as entered:
+        sent: list[tuple[StemyardClient, Job]] = []
+        for index in range(0, sizes.jobs, JOBS_PER_ACCOUNT):
+            client = await entered.enter_async_context(signed_in(stack, name=f"{name}-{index}"))
+            share = min(JOBS_PER_ACCOUNT, sizes.jobs - index)
+            sent += [(client, await client.submit(path)) for _ in range(share)]
+        for worker in workers[:orchestrators]:
+            await stack.processes.start(worker.plan).ready()
+        async with asyncio.timeout(JOB_TIMEOUT_S):
+            ended = [await _ended(client, job) for client, job in sent]
+    return max(_at(job, "finished_at") for job in ended) - min(
+        _at(job, "started_at") for job in ended
+    )
+
+
+async def orchestrators(sizes: Sizes) -> dict[str, Any]:
+    """The same jobs by one and by two, with an engine that waits."""
+    with tempfile.TemporaryDirectory() as folder:
+        waiting_server.write_model(Path(folder), delay_s=DELAY_S, instances=8)
+        settings = FullStackSettings(
+            repository=Path(folder),
+            default_model=waiting_server.MODEL,
+            serving_module="bench.waiting_server",
+            durable=False,
+        )
+        async with running(settings) as stack:
+            one_s = await drained_s(stack, orchestrators=1, name="one", sizes=sizes)
+            two_s = await drained_s(stack, orchestrators=2, name="two", sizes=sizes)
+    segments = sizes.jobs * _segments(sizes.job_s)
+    return {
+        "jobs": sizes.jobs,
+        "job_s": sizes.job_s,
+        "segments": segments,
+        "delay_s": DELAY_S,
+        "slots": settings.slots,
+        "window": settings.window,
+        "one_s": one_s,
+        "two_s": two_s,
+        "one_segments_per_s": segments / one_s,
+        "one_segments_per_s_at_least": SEGMENTS_PER_S_AT_LEAST,
+        "two_over_one": one_s / two_s,
+        "two_over_one_at_least": TWO_OVER_ONE_AT_LEAST,
+    }
+
+
+async def measure(sizes: Sizes) -> dict[str, Any]:
+    """All rows, one after the other."""
+    full = FullStackSettings(models=(MODEL,))
+    one_machine = StackSettings(models=(MODEL,))
+    alone_s = await end_to_end(one_machine, sizes)
+    full_s = await end_to_end(full, sizes)
+    waits_ms = sorted(await dispatch_ms(full, sizes))
+    return {
+        "end_to_end": {
+            "model": MODEL,
+            "song_s": sizes.song_s,
+            "one_machine_s": alone_s,
+            "full_s": full_s,
+            "full_over_one_machine": statistics.median(full_s) / statistics.median(alone_s),
+            "full_over_one_machine_at_most": FULL_OVER_ONE_MACHINE_AT_MOST,
+        },
+        "dispatch": {
+            "jobs": len(waits_ms),
+            "p50_ms": statistics.median(waits_ms),
+            "p50_ms_at_most": DISPATCH_P50_MS_AT_MOST,
+            "p95_ms": waits_ms[int(0.95 * (len(waits_ms) - 1))],
+            "longest_ms": waits_ms[-1],
+        },
+        "orchestrators": await orchestrators(sizes),
+    }
+
+
+async def _ended(client: StemyardClient, job: Job) -> dict[str, Any]:
+    async for state in client.follow(job):
+        job = state
+    if job.status != "succeeded":
+        raise SystemExit(f"a job ended as {job.status}: {job.error_code}")
+    return dict(job.document)
+
+
+def _at(job: dict[str, Any], moment: str) -> float:
+    return datetime.fromisoformat(job[moment]).timestamp()
+
+
+def _segments(duration_s: float) -> int:
+    """Of a full-size segment's length, at a quarter's overlap."""
+    hop_samples = int(0.75 * waiting_server.SEGMENT_SAMPLES)
+    return -(-round(duration_s * 44_100) // hop_samples)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--song-s", type=float, default=60.0)
+    parser.add_argument("--songs", type=int, default=5)
+    parser.add_argument("--jobs", type=int, default=40)
+    parser.add_argument("--job-s", type=float, default=60.0)
+    parser.add_argument("--dispatches", type=int, default=41)
+    parser.add_argument("--try-out", action="store_true", help="print only, record nothing")
+    chosen = vars(parser.parse_args(arguments))
+    try_out = chosen.pop("try_out")
+    figures = asyncio.run(measure(Sizes(**chosen)))
+    print(json.dumps(figures, indent=2))
+    if not try_out:
+        print(record.write("stack", figures))
+
+
+if __name__ == "__main__":
+    main()
