@@ -3,12 +3,12 @@
 import asyncio
 import hashlib
 import os
-import secrets
 from collections.abc import AsyncIterable, AsyncIterator, Generator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from stemcore.storage.keys import key_parts
+from stemcore.storage.partials import partial_file, remove_abandoned
 from stemcore.storage.port import ObjectMissing, StorageError, StoredObject
 from stemcore.tasks import to_its_end
 
@@ -26,20 +26,16 @@ class FilesystemStore:
     async def put(self, key: str, chunks: AsyncIterable[bytes]) -> StoredObject:
         """Store the chunks under `key`; a failed or cancelled put leaves nothing."""
         target = self._path(key)
-        partial = self._root / _PARTIAL / secrets.token_hex(16)
         digest = hashlib.sha256()
         with _translated():
-            await asyncio.to_thread(_make_directory, partial.parent)
-            try:
-                with partial.open("xb") as file:
-                    async for chunk in chunks:
-                        digest.update(chunk)
-                        await asyncio.to_thread(file.write, chunk)
-                    size = file.tell()
-                    await asyncio.to_thread(_flush, file.fileno(), file)
+            await asyncio.to_thread(_make_directory, self._partials)
+            with partial_file(self._partials) as (file, partial):
+                async for chunk in chunks:
+                    digest.update(chunk)
+                    await asyncio.to_thread(file.write, chunk)
+                size = file.tell()
+                await asyncio.to_thread(_flush, file.fileno(), file)
                 await to_its_end(asyncio.to_thread(_reveal, partial, target))
-            finally:
-                partial.unlink(missing_ok=True)
         return StoredObject(key=key, size_bytes=size, sha256=digest.hexdigest())
 
     async def read(
@@ -70,9 +66,13 @@ class FilesystemStore:
                 raise ObjectMissing(key) from None
 
     async def delete_prefix(self, prefix: str) -> int:
-        """Delete every object whose key starts with `prefix`, and the folders left empty."""
+        """Delete every object whose key starts with `prefix`, and the folders left empty.
+
+        What killed processes were writing goes with it, whatever its key would have been.
+        """
         self._path(prefix.rstrip("/"))
         with _translated():
+            await asyncio.to_thread(remove_abandoned, self._partials)
             return await asyncio.to_thread(self._delete_prefix, prefix)
 
     def _delete_prefix(self, prefix: str) -> int:
@@ -91,6 +91,10 @@ class FilesystemStore:
     def local_path(self, key: str) -> Path:
         """Where the object of `key` lies on this machine, for programs that read files."""
         return self._path(key)
+
+    @property
+    def _partials(self) -> Path:
+        return self._root / _PARTIAL
 
     def _path(self, key: str) -> Path:
         parts = key_parts(key)
