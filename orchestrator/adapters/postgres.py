@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 # Within a priority by turns, which give each account its share; see the migration that makes them.
-_MOST_URGENT = """
+MOST_URGENT = """
     SELECT id, account_id, kind, priority, parameters, source_key, source_bytes,
            source_sha256, lease_token, claims, ledger, trace_context, now() AS now,
            extract(epoch FROM now() - coalesce(queued_at, created_at))::float8 AS waited
@@ -72,7 +72,7 @@ class PostgresClaims:
         attempt: _Attempt | None = None
         try:
             async with self._transaction() as connection:
-                row = await connection.fetchrow(_MOST_URGENT, list(kinds))
+                row = await connection.fetchrow(MOST_URGENT, list(kinds))
                 if row is None:
                     return None
                 owner = f"{self._owner}/{next(self._attempts)}"
