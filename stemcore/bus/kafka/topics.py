@@ -77,7 +77,8 @@ class KafkaTopics:
     @asynccontextmanager
     async def _admin(self) -> AsyncGenerator[Any]:
         admin: Any = AIOKafkaAdminClient(
-            bootstrap_servers=self._settings.bootstrap_servers, **self._settings.connection_options()
+            bootstrap_servers=self._settings.bootstrap_servers,
+            **self._settings.connection_options(),
         )
         try:
             try:
