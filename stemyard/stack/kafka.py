@@ -6,7 +6,7 @@ import shutil
 import uuid
 from base64 import urlsafe_b64encode
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +53,7 @@ class SecureListener:
 
     port: int
     identity: Path
-    users: Mapping[str, str]
+    users: Mapping[str, str] = field(repr=False)
 
     @property
     def bootstrap(self) -> str:

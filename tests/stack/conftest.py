@@ -21,6 +21,7 @@ from synthesis import song
 TINY_REPOSITORY = ROOT / ".cache" / "models"
 SONG_SECONDS = 45.0
 START_LIMIT_S = 60.0
+PASSWORD = "a long password 1"
 OUTPUT = {"format": "wav", "bit_depth": 24}
 
 
@@ -89,8 +90,8 @@ async def signed_in(
 ) -> AsyncGenerator[StemyardClient]:
     """A client with an account of its own."""
     async with StemyardClient(stack.services.gateways[gateway].address) as client:
-        await client.register(email=email, password="a long password 1", full_name="Test")
-        await client.sign_in(email=email, password="a long password 1")
+        await client.register(email=email, password=PASSWORD, full_name="Test")
+        await client.sign_in(email=email, password=PASSWORD)
         yield client
 
 

@@ -14,13 +14,10 @@ from stemyard.stack.waiting import until
 LIMIT_S = 60.0
 
 
-def require_kcat() -> None:
+async def shell(line: str) -> str:
+    """What the line, which needs kcat, prints; it must succeed."""
     if shutil.which("kcat") is None:
         pytest.skip("absent: apt-get install kcat")
-
-
-async def shell(line: str) -> str:
-    """What the line prints; it must succeed."""
     process = await asyncio.create_subprocess_shell(line, stdout=PIPE, stderr=PIPE)
     output, complaint = await asyncio.wait_for(process.communicate(), LIMIT_S)
     assert process.returncode == 0, f"{line}\n{complaint.decode()}"

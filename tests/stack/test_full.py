@@ -14,6 +14,7 @@ from stemyard.client import Job, StemyardClient
 from stemyard.stack.full import FullStack
 from tests.stack.conftest import (
     OUTPUT,
+    PASSWORD,
     START_LIMIT_S,
     digests,
     finished,
@@ -21,13 +22,14 @@ from tests.stack.conftest import (
     signed_in,
     tiny_full_stack,
 )
-from tests.stack.kcat import events_of, require_kcat
+from tests.stack.kcat import events_of
 from tests.stack.metrics import counted
 
 ACCOUNTS = 5
 JOBS_EACH = 10
 SHORT_S = 2.0
 LEAST_SHARE = 0.2
+PROCESSES = ("kafka", "minio", "postgresql", "triton", "gateway", "orchestrator")
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -78,7 +80,6 @@ async def test_two_orchestrators_share_fifty_jobs_and_leave_the_sweep_nothing(
 
 
 async def test_kcat_reads_what_became_of_a_job(stack: FullStack, short_song: Path) -> None:
-    require_kcat()
     async with signed_in(stack, email="kcat@example.com") as client:
         job = await finished(client, await client.submit(short_song))
     events = await events_of(stack.kafka.bootstrap, job_id=job.id, upto="job.succeeded")
@@ -100,9 +101,22 @@ async def test_a_job_outlives_the_death_of_what_it_leans_on(
     assert job.status == "succeeded"
 
 
-async def test_nothing_of_it_outlives_the_block(runtimes: Path) -> None:
-    async with tiny_full_stack(runtimes / "brief", gateways=1, orchestrators=1) as brief:
-        names = ("kafka", "minio", "postgresql", "triton", "gateway", "orchestrator")
-        pids = [brief.processes[name].pid for name in names]
-    assert [pid for pid in pids if pid is not None and psutil.pid_exists(pid)] == []
-    assert None not in pids
+async def test_it_leaves_no_process_and_finds_everything_again(
+    runtimes: Path, short_song: Path, tmp_path: Path
+) -> None:
+    """Rows, objects and records, although every port is another one."""
+    folder = runtimes / "kept"
+    changes = {"gateways": 1, "orchestrators": 1, "durable": True}
+    async with tiny_full_stack(folder, **changes) as first:
+        async with signed_in(first, email="kept@example.com") as client:
+            job = await finished(client, await client.submit(short_song))
+        await events_of(first.kafka.bootstrap, job_id=job.id, upto="job.succeeded")
+        pids = [first.processes[name].pid for name in PROCESSES]
+    assert [pid for pid in pids if pid is None or psutil.pid_exists(pid)] == []
+    async with tiny_full_stack(folder, **changes) as second:
+        async with StemyardClient(second.gateway.address) as client:
+            await client.sign_in(email="kept@example.com", password=PASSWORD)
+            found = await client.job(job.id)
+            await client.download(found, found.stems[0], target=tmp_path / "stem.wav")
+        await events_of(second.kafka.bootstrap, job_id=job.id, upto="job.succeeded")
+    assert digests(found) == digests(job)

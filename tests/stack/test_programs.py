@@ -20,7 +20,7 @@ from stemyard.stack.settings import ROOT
 from stemyard.stack.waiting import until
 from synthesis import song
 from tests.stack.conftest import TINY_REPOSITORY
-from tests.stack.kcat import require_kcat, shell
+from tests.stack.kcat import shell
 
 END_LIMIT_S = 200.0
 TINY = ("--model", "tiny", "--repository", str(TINY_REPOSITORY))
@@ -192,7 +192,6 @@ async def test_the_line_that_up_prints_works_when_it_is_pasted(
 
 async def test_what_the_full_stack_prints_works_when_it_is_pasted(runtimes: Path) -> None:
     """A song sent by kcat is separated, and kcat tells so."""
-    require_kcat()
     async with program(runtimes, "up", "--stack", "full", *TINY) as process:
         output = await output_until(process, "Ctrl-C")
         lines = [line.strip() for line in output.splitlines()]
