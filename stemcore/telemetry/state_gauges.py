@@ -55,6 +55,11 @@ class StateGauges(Collector):
 
     def describe(self) -> Iterator[Metric]:
         """All there can be."""
+        return self.describe_all()
+
+    @staticmethod
+    def describe_all() -> Iterator[Metric]:
+        """All there can be, without values that mean anything."""
         none = QueueState(jobs={}, backlog_audio_s=0, outbox_rows=0)
         yield from _queue_families(none)
         yield _models_family(0)

@@ -18,49 +18,60 @@ import soundfile
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.samples import Sample
 
-from stemyard.client import Job
+from stemyard.client import Job, StemyardClient
 from stemyard.stack.assembly import Stack
 from stemyard.stack.services import GatewayDoor
 from stemyard.stack.waiting import until
 from synthesis import song
 from tests.servers.otlp import OtlpSink, Trace, otlp_sink
-from tests.stack.conftest import finished, signed_in, tiny_full_stack, tiny_stack
+from tests.stack.conftest import finished, killed, signed_in, tiny_full_stack, tiny_stack
 
 NAMES = ("one-machine", "full")
 SONG_SECONDS = 20.0
 SPANS_LIMIT_S = 60.0
+LEASE_S = 3.0
+PASSWORD = "a long password 1"
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Told:
-    """A stack, the collector of its spans, and one finished job with the ids it was sent with."""
+class Sent:
+    """A job, and the ids its request was sent with."""
 
-    stack: Stack
-    sink: OtlpSink
-    job: Job
+    job_id: str
     account_id: str
     trace_id: str
     parent_id: str
     request_id: str
 
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Told:
+    """A stack, the collector of its spans, and one job that is finished."""
+
+    stack: Stack
+    sink: OtlpSink
+    song: Path
+    sent: Sent
+    job: Job
+
     @property
     def is_full(self) -> bool:
         return len(self.stack.services.gateways) > 1
 
-    def lines(self, service: str) -> Iterator[Mapping[str, Any]]:
-        """Log lines of all processes of the service."""
-        for log in sorted(self.stack.runtime.logs.glob(f"{service}*.log")):
+    def lines(self, processes: str) -> Iterator[Mapping[str, Any]]:
+        """Log lines of all processes whose names match."""
+        for log in sorted(self.stack.runtime.logs.glob(f"{processes}.log")):
             for line in log.read_text().splitlines():
                 yield json.loads(line)
 
-    def events(self, service: str, event: str) -> list[Mapping[str, Any]]:
+    def events(self, processes: str, event: str, *, job_id: str) -> list[Mapping[str, Any]]:
         """About the job."""
         return [
             line
-            for line in self.lines(service)
-            if line["event"] == event and line.get("job_id") == self.job.id
+            for line in self.lines(processes)
+            if line["event"] == event and line.get("job_id") == job_id
         ]
 
 
@@ -77,35 +88,29 @@ async def told(
         for service in ("GATEWAY", "ORCHESTRATOR"):
             environment.setenv(f"STEMYARD_{service}_TRACES__ENDPOINT", sink.endpoint)
         environment.setenv("STEMYARD_SERVING_TRACE_ENDPOINT", sink.endpoint)
+        environment.setenv("STEMYARD_ORCHESTRATOR_LEASE__LENGTH_S", str(LEASE_S))
         async with request.param(runtimes / f"told-{request.param.__name__}") as stack:
-            yield await _told(stack, sink, path)
+            sent = await _send(stack, path, email="told@example.com")
+            job = await _done(stack, sent, sink, email="told@example.com")
+            yield Told(stack=stack, sink=sink, song=path, sent=sent, job=job)
 
 
-async def _told(stack: Stack, sink: OtlpSink, path: Path) -> Told:
+async def _send(stack: Stack, path: Path, *, email: str) -> Sent:
     trace_id, parent_id, request_id = secrets.token_hex(16), secrets.token_hex(8), f"r-{uuid4()}"
-    async with signed_in(stack, email="told@example.com") as client:
-        token = await client.sign_in(email="told@example.com", password="a long password 1")
+    async with signed_in(stack, email=email) as client:
+        token = await client.sign_in(email=email, password=PASSWORD)
+    async with httpx.AsyncClient(base_url=stack.gateway.address, timeout=SPANS_LIMIT_S) as http:
+        http.headers["Authorization"] = f"Bearer {token}"
+        me = await http.get("/v1/me")
         headers = {
-            "Authorization": f"Bearer {token}",
             "traceparent": f"00-{trace_id}-{parent_id}-01",
             "X-Request-ID": request_id,
         }
-        async with httpx.AsyncClient(base_url=stack.gateway.address, headers=headers) as http:
-            me = await http.get("/v1/me", headers={"traceparent": ""})
-            with path.open("rb") as file:
-                answer = await http.post("/v1/jobs", files={"file": ("song.wav", file)})
-        assert answer.status_code == 202, answer.text
-        job = await finished(client, await client.job(answer.json()["id"]))
-    assert job.status == "succeeded"
-
-    async def run_told() -> bool:
-        return bool(sink.trace(trace_id).named("run separation"))
-
-    await until(run_told, timeout_s=SPANS_LIMIT_S)
-    return Told(
-        stack=stack,
-        sink=sink,
-        job=job,
+        with path.open("rb") as file:
+            answer = await http.post("/v1/jobs", files={"file": ("s.wav", file)}, headers=headers)
+    assert answer.status_code == 202, answer.text
+    return Sent(
+        job_id=answer.json()["id"],
         account_id=me.json()["id"],
         trace_id=trace_id,
         parent_id=parent_id,
@@ -113,19 +118,32 @@ async def _told(stack: Stack, sink: OtlpSink, path: Path) -> Told:
     )
 
 
+async def _done(stack: Stack, sent: Sent, sink: OtlpSink, *, email: str) -> Job:
+    """When the run has been told of, too."""
+    async with StemyardClient(stack.gateway.address) as client:
+        await client.sign_in(email=email, password=PASSWORD)
+        job = await finished(client, await client.job(sent.job_id))
+
+    async def run_told() -> bool:
+        return bool(sink.trace(sent.trace_id).named("run separation"))
+
+    await until(run_told, timeout_s=SPANS_LIMIT_S)
+    return job
+
+
 @pytest.fixture
 def trace(told: Told) -> Trace:
-    return told.sink.trace(told.trace_id)
+    return told.sink.trace(told.sent.trace_id)
 
 
 async def test_the_callers_trace_goes_on_in_the_request(told: Told, trace: Trace) -> None:
     post = trace.one("POST /v1/jobs")
     assert (post.service, post.kind) == ("stemyard-gateway", "server")
-    assert post.parent_id == told.parent_id
+    assert post.parent_id == told.sent.parent_id
     assert post.attributes["http.route"] == "/v1/jobs"
     assert post.attributes["http.response.status_code"] == 202
     assert post.attributes["stemyard.job_id"] == told.job.id
-    assert post.attributes["stemyard.account_id"] == told.account_id
+    assert post.attributes["stemyard.account_id"] == told.sent.account_id
 
 
 async def test_the_message_carries_it_to_the_intake(told: Told, trace: Trace) -> None:
@@ -141,7 +159,7 @@ async def test_the_jobs_row_carries_it_to_the_run(told: Told, trace: Trace) -> N
     assert run.service == "stemyard-orchestrator"
     assert run.parent_id == trace.one("POST /v1/jobs").span_id
     assert run.attributes["stemyard.job_id"] == told.job.id
-    assert run.attributes["stemyard.account_id"] == told.account_id
+    assert run.attributes["stemyard.account_id"] == told.sent.account_id
     assert run.attributes["stemyard.claims"] == 1
     assert run.attributes["stemyard.ending"] == "succeeded"
     stages = trace.children(run)
@@ -167,7 +185,7 @@ async def test_every_call_of_the_engine_is_part_of_it(told: Told, trace: Trace) 
 
 async def test_the_engine_itself_joins_in(told: Told, trace: Trace) -> None:
     def served() -> dict[str, str]:
-        spans = told.sink.trace(told.trace_id).spans
+        spans = told.sink.trace(told.sent.trace_id).spans
         return {s.parent_id: s.name for s in spans if s.service == "stemyard-triton"}
 
     calls = {call.span_id for call in trace.named("infer tiny")}
@@ -180,19 +198,19 @@ async def test_the_engine_itself_joins_in(told: Told, trace: Trace) -> None:
 
 async def test_lines_of_both_services_carry_the_ids(told: Told) -> None:
     ids = {
-        "request_id": told.request_id,
+        "request_id": told.sent.request_id,
         "job_id": told.job.id,
-        "trace_id": told.trace_id,
-        "account_id": told.account_id,
+        "trace_id": told.sent.trace_id,
+        "account_id": told.sent.account_id,
     }
     (request,) = [
         line
-        for line in told.events("gateway", "http_request")
+        for line in told.events("gateway*", "http_request", job_id=told.job.id)
         if line["method"] == "POST" and line["route"] == "/v1/jobs"
     ]
     lines = [request]
     for event in ("job_queued", "job_claimed", "job_succeeded"):
-        lines += told.events("orchestrator", event)
+        lines += told.events("orchestrator*", event, job_id=told.job.id)
     assert [line["event"] for line in lines] == [
         "http_request",
         "job_queued",
@@ -204,9 +222,11 @@ async def test_lines_of_both_services_carry_the_ids(told: Told) -> None:
 
 
 async def test_a_request_is_one_line(told: Told) -> None:
-    loggers = {line.get("logger") for line in told.lines("gateway")}
+    loggers = {line.get("logger") for line in told.lines("gateway*")}
     assert "uvicorn.access" not in loggers
-    about = [line for line in told.lines("gateway") if line.get("request_id") == told.request_id]
+    about = [
+        line for line in told.lines("gateway*") if line.get("request_id") == told.sent.request_id
+    ]
     posts = [line for line in about if line.get("route") == "/v1/jobs"]
     assert len(posts) == 1
 
@@ -281,6 +301,38 @@ async def _figures(addresses: Iterable[str]) -> Figures:
             families = text_string_to_metric_families(answer.raise_for_status().text)
             samples += [sample for family in families for sample in family.samples]
     return Figures(samples=samples)
+
+
+async def test_another_workers_run_is_part_of_the_same_trace(told: Told) -> None:
+    """The worker dies in the middle; what it did not tell any more is all that is missing."""
+    email = "killed@example.com"
+    sent = await _send(told.stack, told.song, email=email)
+
+    def workers() -> list[str]:
+        doors = told.stack.services.orchestrators
+        return [
+            door.name for door in doors if told.events(door.name, "job_claimed", job_id=sent.job_id)
+        ]
+
+    async def is_claimed() -> bool:
+        return bool(workers())
+
+    await until(is_claimed, timeout_s=SPANS_LIMIT_S)
+    await killed(told.stack, workers()[0])
+    job = await _done(told.stack, sent, told.sink, email=email)
+    assert job.status == "succeeded"
+    trace = told.sink.trace(sent.trace_id)
+    run = trace.one("run separation")
+    assert run.parent_id == trace.one("POST /v1/jobs").span_id
+    assert run.attributes["stemyard.claims"] == 2
+    calls = trace.children(trace.one("separate"))["infer tiny"]
+    assert len(calls) == job.document["ledger"]["segments"]
+    (claimed,) = [
+        line
+        for line in told.events("orchestrator*", "job_claimed", job_id=sent.job_id)
+        if line["claims"] == 2
+    ]
+    assert (claimed["request_id"], claimed["trace_id"]) == (sent.request_id, sent.trace_id)
 
 
 async def test_ready_names_what_is_missing_and_live_does_not_care(told: Told) -> None:
