@@ -15,7 +15,7 @@ from stemcore.storage.keys import key_parts
 from stemcore.storage.minio_bucket import DELETED_AT_A_TIME, Bucket, BucketMissing, s3_errors
 from stemcore.storage.minio_lifecycle import prepare
 from stemcore.storage.minio_settings import S3Settings
-from stemcore.storage.minio_upload import MultipartUpload, in_blocks, put_in_parts
+from stemcore.storage.minio_upload import Upload, in_blocks, put_blocks
 from stemcore.storage.port import StorageError, StoredObject
 from stemcore.tasks import to_its_end
 
@@ -48,23 +48,19 @@ class MinioStore:
         A cancellation before the last request leaves nothing; later it waits for the object.
         """
         key_parts(key)
+        part_bytes = self._settings.part_bytes
         digest, size_bytes = hashlib.sha256(), 0
 
         async def counted() -> AsyncGenerator[bytes]:
             nonlocal size_bytes
-            async for block in in_blocks(chunks, block_bytes=self._settings.part_bytes):
+            async for block in in_blocks(chunks, block_bytes=part_bytes):
                 await asyncio.to_thread(digest.update, block)
                 size_bytes += len(block)
                 yield block
 
         async with aclosing(counted()) as blocks:
-            first = await anext(blocks)
-            if len(first) < self._settings.part_bytes:
-                work = partial(self._bucket.put_whole, key, first)
-                await to_its_end(self._call(work, key=key))
-            else:
-                upload = MultipartUpload(self._bucket, key, call=self._call)
-                await put_in_parts(upload, first, blocks)
+            upload = Upload(self._bucket, key, call=self._call)
+            await put_blocks(upload, blocks, block_bytes=part_bytes)
         return StoredObject(key=key, size_bytes=size_bytes, sha256=digest.hexdigest())
 
     async def read(

@@ -45,15 +45,17 @@ def rules_of(settings: LifecycleSettings) -> Sequence[Rule]:
         )
         for number, prefix in enumerate(settings.temporary_prefixes)
     ]
-    incomplete = Rule(
+    leftovers = Rule(
         ENABLED,
         rule_filter=Filter(prefix=""),
-        rule_id=f"{OURS}incomplete-uploads",
+        rule_id=f"{OURS}leftovers",
+        # MinIO takes no rule of incomplete uploads alone: it forgets those of a day by itself.
+        expiration=Expiration(expired_object_delete_marker=True),
         abort_incomplete_multipart_upload=AbortIncompleteMultipartUpload(
             settings.incomplete_uploads_days
         ),
     )
-    return [*temporary, incomplete]
+    return [*temporary, leftovers]
 
 
 def _create(bucket: Bucket) -> None:

@@ -37,8 +37,9 @@ async def in_blocks(chunks: AsyncIterable[bytes], *, block_bytes: int) -> AsyncG
     yield bytes(gathered)
 
 
-class MultipartUpload:
-    """One upload; a part is sent while the next is gathered."""
+class Upload:
+    """One object on its way, in one request or in parts; a part is sent while the next is
+    gathered."""
 
     def __init__(self, bucket: Bucket, key: str, *, call: Call) -> None:
         self._bucket = bucket
@@ -48,13 +49,12 @@ class MultipartUpload:
         self._etags: list[str] = []
         self._sending: asyncio.Task[str] | None = None
 
-    async def begin(self) -> None:
-        """Must come to its end, or nobody will know what to abort."""
-        self._id = await self._call(partial(self._bucket.begin_upload, self._key), key=self._key)
-
     async def send(self, block: bytes) -> None:
         """Start sending the next part, when the one before has arrived."""
-        await self.arrived()
+        if self._id is None:
+            # To its end, or nobody would know what to abort.
+            await to_its_end(self._begin())
+        await self._arrived()
         work = partial(
             self._bucket.put_part,
             self._key,
@@ -66,18 +66,18 @@ class MultipartUpload:
             self._call(work, key=self._key), name=f"upload {self._key}"
         )
 
-    async def arrived(self) -> None:
-        """Wait for the part on its way; raises StorageError when it got lost."""
-        if self._sending is not None:
-            self._etags.append(await asyncio.shield(self._sending))
-            self._sending = None
-
-    async def complete(self) -> None:
-        """Show the object, whole and durable."""
-        work = partial(
-            self._bucket.complete_upload, self._key, upload_id=self._begun, etags=self._etags
-        )
-        await self._call(work, key=self._key)
+    async def finish(self, last: bytes) -> None:
+        """Send the rest, and show the object whole and durable."""
+        if self._id is None:
+            work = partial(self._bucket.put_whole, self._key, last)
+        else:
+            if last:
+                await self.send(last)
+            await self._arrived()
+            work = partial(
+                self._bucket.complete_upload, self._key, upload_id=self._id, etags=self._etags
+            )
+        await to_its_end(self._call(work, key=self._key))
 
     async def abort(self) -> None:
         """Leave nothing, as far as the store can be reached; its lifecycle does the rest."""
@@ -92,6 +92,14 @@ class MultipartUpload:
         except StorageError as error:
             _log.warning("upload_not_aborted", key=self._key, reason=str(error))
 
+    async def _begin(self) -> None:
+        self._id = await self._call(partial(self._bucket.begin_upload, self._key), key=self._key)
+
+    async def _arrived(self) -> None:
+        if self._sending is not None:
+            self._etags.append(await asyncio.shield(self._sending))
+            self._sending = None
+
     @property
     def _begun(self) -> str:
         if self._id is None:
@@ -99,16 +107,14 @@ class MultipartUpload:
         return self._id
 
 
-async def put_in_parts(upload: MultipartUpload, first: bytes, rest: AsyncGenerator[bytes]) -> None:
-    """The blocks as one object, or nothing; `rest` ends with a block that may be empty."""
+async def put_blocks(upload: Upload, blocks: AsyncGenerator[bytes], *, block_bytes: int) -> None:
+    """What `in_blocks` gives as one object, or nothing."""
     try:
-        await to_its_end(upload.begin())
-        await upload.send(first)
-        async for block in rest:
-            if block:
+        async for block in blocks:
+            if len(block) == block_bytes:
                 await upload.send(block)
-        await upload.arrived()
-        await to_its_end(upload.complete())
+            else:
+                await upload.finish(block)
     except BaseException:
         await to_its_end(upload.abort())
         raise

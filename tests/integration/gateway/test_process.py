@@ -19,7 +19,7 @@ from tests.integration.gateway.conftest import SECRET, Caller
 from tests.integration.gateway.songs import wav_header
 
 ROOT = Path(__file__).parents[3]
-START_TIMEOUT_S = 30
+START_TIMEOUT_S = 90
 STOP_TIMEOUT_S = 4
 SONG_BYTES = 300 << 20
 ALLOWED_GROWTH_BYTES = 60 << 20
@@ -41,9 +41,16 @@ class Running:
 
 @asynccontextmanager
 async def running(
-    module: str, *, port: int, environment: Mapping[str, str], launcher: Sequence[str] = ()
+    module: str,
+    *,
+    port: int,
+    environment: Mapping[str, str],
+    launcher: Sequence[str] = (),
+    temporary: Path | None = None,
 ) -> AsyncGenerator[Running]:
     named = {f"STEMYARD_GATEWAY_{name}": value for name, value in environment.items()}
+    if temporary is not None:
+        named["TMPDIR"] = str(temporary)
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, *launcher, "-m", module),
         cwd=ROOT,
