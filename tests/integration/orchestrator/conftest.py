@@ -42,7 +42,8 @@ if TYPE_CHECKING:
     from stemcore.database.pool import Pool
 
 DATABASE = "orchestrator"
-LEASE_S = 2.0
+# Longer than a busy machine may keep the event loop waiting.
+LEASE_S = 5.0
 SETTLED_WITHIN_S = 20.0
 
 
@@ -102,9 +103,16 @@ class Jobs:
     store: FilesystemStore
 
     async def submit(
-        self, source: bytes, *, queued: bool = True, priority: int = 0, **wishes: Any
+        self,
+        source: bytes,
+        *,
+        queued: bool = True,
+        priority: int = 0,
+        account_id: UUID | None = None,
+        **wishes: Any,
     ) -> UUID:
-        job_id, account_id = new_id(), new_id()
+        """A job of that account, or of a new one."""
+        job_id, account_id = new_id(), account_id or new_id()
         key = f"sources/{job_id}/source"
         stored = await self.store.put(key, _once(source))
         request = SeparationRequest(
@@ -114,7 +122,7 @@ class Jobs:
             await connection.execute(
                 """
                 INSERT INTO accounts (id, email, full_name, password_hash)
-                VALUES ($1, $2, '', '')
+                VALUES ($1, $2, '', '') ON CONFLICT DO NOTHING
                 """,
                 account_id,
                 str(account_id),
@@ -218,6 +226,7 @@ class Floor:
     limits: DecodeLimits = field(default_factory=DecodeLimits)
     window: int = 2
     backoff_s: float = 0.0
+    scheduler: SegmentScheduler | None = None
 
     @asynccontextmanager
     async def slot(self) -> AsyncGenerator[Slot]:
@@ -233,7 +242,7 @@ class Floor:
             scratch=self.scratch,
             models=models,
             separator=self.separator,
-            scheduler=SegmentScheduler(window=self.window),
+            scheduler=self.scheduler or SegmentScheduler(window=self.window),
             encoder=FileEncoder(),
             decoder=decoder,
         )
