@@ -18,6 +18,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
 )
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
 
+IDLE_LIMIT_S = 5.0
 _IDS = {"traceId", "spanId", "parentSpanId"}
 
 
@@ -74,6 +75,9 @@ def otlp_sink() -> Generator[OtlpSink]:
     sink_spans: list[CollectedSpan] = []
 
     class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+        timeout = IDLE_LIMIT_S
+
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
             if self.headers.get("Content-Encoding") == "gzip":
