@@ -19,7 +19,7 @@ from stemyard.stack.ports import free_ports
 from stemyard.stack.waiting import until
 from tests.integration.gateway.conftest import Caller, Floor, fresh, running_gateway, signed_in
 from tests.integration.gateway.songs import wav, wav_header
-from tests.integration.gateway.test_process import environment_of, running
+from tests.integration.gateway.test_process import ALLOWED_GROWTH_BYTES, environment_of, running
 from tests.servers.buckets import bucket_of, incomplete_uploads
 from tests.servers.minio import RunningMinio
 
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 SONG = bytes(range(256)) * 4
 PART_BYTES = 5 << 20
 PATIENCE_S = 30.0
+LARGE_BYTES = 200 << 20
 
 
 @pytest.fixture
@@ -255,6 +256,39 @@ async def test_an_upload_cut_off_by_kill_is_never_seen(
     assert await store.delete_prefix("sources/") == 0
     count = "SELECT count(*) FROM jobs WHERE account_id = $1"
     assert await pool.fetchval(count, caller.account_id) == 0
+
+
+async def test_a_large_song_flows_through_without_being_held(
+    caller: Caller,
+    s3_settings: GatewaySettings,
+    bucket: S3Settings,
+    store: MinioStore,
+    tmp_path: Path,
+    unused_tcp_port: int,
+) -> None:
+    environment = environment_of(
+        s3_settings, tmp_path, **_named(bucket), SCRATCH__ROOT=str(tmp_path)
+    )
+    environment["LIMITS__UPLOAD_BYTES"] = str(LARGE_BYTES)
+    del environment["STORAGE__ROOT"]
+    song = tmp_path / "song.wav"
+    with song.open("wb") as file:
+        file.write(wav_header(data_bytes=LARGE_BYTES))
+        file.truncate(LARGE_BYTES)
+    authorization = {"Authorization": caller.http.headers["Authorization"]}
+    async with running(
+        "tests.integration.gateway.served", port=unused_tcp_port, environment=environment
+    ) as gateway:
+        await gateway.http.get("/healthz/ready")
+        before = gateway.peak_bytes()
+        with song.open("rb") as file:
+            answer = await gateway.http.post(
+                "/v1/jobs", files={"file": ("song.wav", file)}, headers=authorization
+            )
+        assert answer.status_code == 202, answer.text
+        assert gateway.peak_bytes() - before < ALLOWED_GROWTH_BYTES
+    key = f"sources/{answer.json()['id']}/original"
+    assert await store.size_bytes(key) == LARGE_BYTES
 
 
 async def test_a_store_that_is_away_is_said_to_be(
