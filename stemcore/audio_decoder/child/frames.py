@@ -40,6 +40,9 @@ class Frames:
     def _packets(self) -> Iterator[Any]:
         try:
             yield from self._container.demux(self._stream)
+        except av.error.PatchWelcomeError as error:
+            # So FFmpeg answers a chained Ogg whose next song has another rate or layout.
+            raise _changes() from error
         except _DAMAGE:
             # What is left of the file cannot be taken apart.
             self.damaged_packets += 1
@@ -61,7 +64,7 @@ class Frames:
             )
             self._shape = shape
         elif shape != self._shape:
-            raise Refusal("format_changes_midway", "The audio changes its format midway.")
+            raise _changes()
 
     def refuse_if_ruined(self, *, claimed_s: float | None) -> None:
         """A source is ruined when more of it is damaged than not, or nothing of it is there."""
@@ -74,6 +77,10 @@ class Frames:
         if claimed_s:
             raise Refusal("audio_truncated", "The file ends before its audio begins.")
         raise Refusal("no_samples", "The file holds no samples.")
+
+
+def _changes() -> Refusal:
+    return Refusal("format_changes_midway", "The audio changes its format midway.")
 
 
 def refuse_beyond(limits: Mapping[str, Any], *, rate_hz: int, channels: int) -> None:
