@@ -10,6 +10,7 @@ from pydantic import (
     ConfigDict,
     Field,
     FilePath,
+    PrivateAttr,
     SecretStr,
     field_validator,
     model_validator,
@@ -106,6 +107,8 @@ class KafkaSettings(BaseModel):
     session_timeout_s: float = Field(default=10.0, ge=6)
     reconnect_s: float = Field(default=1.0, gt=0)
 
+    _trusted: ssl.SSLContext | None = PrivateAttr(default=None)
+
     @field_validator("bootstrap_servers")
     @classmethod
     def _hosts_with_ports(cls, value: str) -> str:
@@ -124,7 +127,7 @@ class KafkaSettings(BaseModel):
             raise ValueError(f"{self.security_protocol} never shows a username or password")
         if self.ca_file is not None and not self.security_protocol.encrypted:
             raise ValueError(f"{self.security_protocol} never looks at ca_file")
-        self.ssl_context()
+        self._trusted = self._read_certificates()
         return self
 
     @property
@@ -132,8 +135,12 @@ class KafkaSettings(BaseModel):
         """The bootstrap servers one by one."""
         return [server.strip() for server in self.bootstrap_servers.split(",")]
 
+    @property
     def ssl_context(self) -> ssl.SSLContext | None:
-        """What TLS trusts; None where none is spoken."""
+        """What TLS trusts, read once; None where none is spoken."""
+        return self._trusted
+
+    def _read_certificates(self) -> ssl.SSLContext | None:
         if not self.security_protocol.encrypted:
             return None
         try:
@@ -147,7 +154,7 @@ class KafkaSettings(BaseModel):
             "client_id": self.client_id,
             "request_timeout_ms": round(self.request_timeout_s * 1000),
             "security_protocol": self.security_protocol.value,
-            "ssl_context": self.ssl_context(),
+            "ssl_context": self.ssl_context,
             "sasl_mechanism": self.sasl_mechanism.value,
             "sasl_plain_username": self.username,
             "sasl_plain_password": self.password and self.password.get_secret_value(),

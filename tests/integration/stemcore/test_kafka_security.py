@@ -130,7 +130,7 @@ def test_settings_that_cannot_work_are_refused_before_anything_starts(
 
 def test_a_system_that_trusts_its_own_needs_no_file() -> None:
     settings = settings_for("localhost:9092", security_protocol="SSL")
-    context = settings.ssl_context()
+    context = settings.ssl_context
     assert context is not None
     assert context.check_hostname
-    assert settings_for("localhost:9092").ssl_context() is None
+    assert settings_for("localhost:9092").ssl_context is None

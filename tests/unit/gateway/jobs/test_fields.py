@@ -57,6 +57,7 @@ def test_metadata_may_hold_any_json_and_line_ends() -> None:
         ([("output.sample_rate", "7999")], "output.sample_rate"),
         ([("priority", "1.5")], "priority"),
         ([("nonsense", "1")], "nonsense"),
+        ([("metadata", '{"beyond what JSON can say again": 1e999}')], "metadata"),
     ],
 )
 def test_a_wrong_field_is_named(texts: list[tuple[str, str]], field: str) -> None:
