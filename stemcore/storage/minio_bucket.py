@@ -23,7 +23,8 @@ from stemcore.storage.port import ObjectMissing, StorageError
 DELETED_AT_A_TIME = 1000
 SENT_AT_A_TIME_BYTES = 1 << 18
 
-_SDK_ERRORS = (MinioException, HTTPError, ParseError, OSError)
+# The last two from answers that are none of an S3 store.
+_SDK_ERRORS = (MinioException, HTTPError, OSError, ParseError, UnicodeDecodeError)
 
 
 class BucketMissing(StorageError):

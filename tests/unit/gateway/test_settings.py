@@ -51,3 +51,22 @@ def test_the_gateway_does_not_start_with_a_short_secret(
     complaint = capsys.readouterr().err
     assert f"{PREFIX}AUTH__SECRET" in complaint
     assert "hidden" not in complaint
+
+
+S3 = {
+    "STORAGE__S3__ENDPOINT": "https://s3.example.com",
+    "STORAGE__S3__ACCESS_KEY": "hidden",
+    "STORAGE__S3__SECRET_KEY": "hidden",
+}
+
+
+def test_presigned_downloads_need_a_store_that_can(environment: pytest.MonkeyPatch) -> None:
+    environment.setenv(PREFIX + "DOWNLOADS__PRESIGNED", "true")
+    with pytest.raises(ValidationError, match="need an S3 store"):
+        GatewaySettings()  # type: ignore[call-arg]
+    environment.delenv(PREFIX + "STORAGE__ROOT")
+    for name, value in S3.items():
+        environment.setenv(PREFIX + name, value)
+    settings = GatewaySettings()  # type: ignore[call-arg]
+    assert settings.downloads.presigned
+    assert "hidden" not in repr(settings)
