@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from stemcore.database.pool import PooledConnection
 
 # Where the service keeps what is its own.
-_OURS = ("sources/", "results/", "uploads/")
+_OURS = ("sources/", "results/", "temporary/", "uploads/")
 
 
 class ServiceAccount(BaseModel):

@@ -286,7 +286,18 @@ async def test_the_sample_of_the_contract_is_a_job_here(
 
 
 @pytest.mark.parametrize(
-    "prefix", ["", "/", "studio", "/studio/", "sources/", "results/x/", "a/../b/", "uploads/"]
+    "prefix",
+    [
+        "",
+        "/",
+        "studio",
+        "/studio/",
+        "sources/",
+        "results/x/",
+        "a/../b/",
+        "uploads/",
+        "temporary/x/",
+    ],
 )
 def test_a_prefix_that_would_open_what_belongs_to_others_is_no_setting(prefix: str) -> None:
     with pytest.raises(ValidationError):
