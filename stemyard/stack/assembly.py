@@ -58,14 +58,15 @@ class Stack:
         return self.services.gateways[0]
 
     async def ready(self, *, timeout_s: float = _LAST_CHECK_TIMEOUT_S) -> None:
-        """Waits until a job could run, by whichever gateway. Raises NothingToServe."""
-        for gateway in self.services.gateways:
+        """Waits until a job could run, whichever services have it. Raises NothingToServe."""
+        for door in (*self.services.gateways, *self.services.orchestrators):
             try:
-                await until(gateway.is_ready, timeout_s=timeout_s)
+                await until(door.metrics.is_ready, timeout_s=timeout_s)
             except TimeoutError as error:
-                missing = await gateway.what_is_missing()
+                missing = await door.metrics.what_is_missing()
                 refused = triton.refusals(self.runtime.logs / "triton.log")
-                raise NothingToServe("\n".join([f"not ready: {missing}", *refused])) from error
+                complaint = f"{door.name} is not ready: {missing}"
+                raise NothingToServe("\n".join([complaint, *refused])) from error
 
 
 async def lay_foundation(

@@ -36,6 +36,21 @@ class MetricsDoor:
     async def is_live(self) -> bool:
         return await http_probe.is_well(f"{self.address}/healthz/live")
 
+    async def is_ready(self) -> bool:
+        """Whether all that its service leans on, and at least one servable model, are there."""
+        return await http_probe.is_well(f"{self.address}/healthz/ready")
+
+    async def what_is_missing(self) -> str:
+        """In the service's own words."""
+        try:
+            answer = await http_probe.get(f"{self.address}/healthz/ready")
+        except httpx.HTTPError as error:
+            return f"no answer: {error!r}"
+        try:
+            return json.dumps(answer.json()["missing"])
+        except (ValueError, KeyError):
+            return answer.text
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GatewayDoor:
@@ -66,21 +81,6 @@ class GatewayDoor:
 
     async def is_live(self) -> bool:
         return await http_probe.is_well(f"{self.address}/healthz/live")
-
-    async def is_ready(self) -> bool:
-        """Whether all it leans on and at least one servable model are there."""
-        return await http_probe.is_well(f"{self.address}/healthz/ready")
-
-    async def what_is_missing(self) -> str:
-        """The gateway's own words."""
-        try:
-            answer = await http_probe.get(f"{self.address}/healthz/ready")
-        except httpx.HTTPError as error:
-            return f"{self.name} does not answer: {error!r}"
-        try:
-            return json.dumps(answer.json()["details"])
-        except (ValueError, KeyError):
-            return answer.text
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
