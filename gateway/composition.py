@@ -33,13 +33,12 @@ from stemcore.bus.kafka.topics import KafkaTopics
 from stemcore.catalogue.port import ModelCatalogue
 from stemcore.catalogue.triton import TritonCatalogue, open_triton
 from stemcore.database.notifications import Notifications
-from stemcore.database.pool import DatabaseSettings, open_pool
+from stemcore.database.pool import open_pool
 from stemcore.health import Check, database_check, engine_check, from_threads, storage_check
 from stemcore.storage.filesystem import FilesystemStore
 from stemcore.storage.minio import MinioStore
 from stemcore.storage.port import ObjectStore, Presigner
 from stemcore.storage.settings import open_store
-from stemcore.telemetry.heartbeats import Heartbeats
 from stemcore.telemetry.metrics_door import metrics_door
 from stemcore.telemetry.state_gauges import StateGauges
 
@@ -86,7 +85,7 @@ async def open_services(
             lifetime.side_task(notifications.run(), name="notifications")
         )
         if settings.kafka is not None:
-            relay = await _relay(settings.kafka, settings.database, notifications, stack)
+            relay = await _relay(settings.kafka, settings, notifications, telemetry, stack)
             await stack.enter_async_context(lifetime.side_task(relay.run(), name="relay"))
         probe = instead.probe or DecoderProbe(
             _source_files(store, settings),
@@ -146,7 +145,7 @@ async def _open_metrics(
 ) -> None:
     if settings.metrics.port is None:
         return
-    heartbeats = Heartbeats()
+    heartbeats = telemetry.heartbeats
     telemetry.registry.register(gauges)
     await stack.enter_async_context(lifetime.side_task(gauges.run(), name="gauges"))
     await stack.enter_async_context(lifetime.side_task(heartbeats.run(), name="heartbeats"))
@@ -166,13 +165,20 @@ def _helpful(settings: GatewaySettings) -> Mapping[str, Check]:
 
 async def _relay(
     kafka: KafkaSettings,
-    database: DatabaseSettings,
+    settings: GatewaySettings,
     notifications: Notifications,
+    telemetry: GatewayTelemetry,
     stack: AsyncExitStack,
 ) -> Relay:
     topics = kafka.topics.by_name()
     publisher = await stack.enter_async_context(open_publisher(kafka, KafkaTopics(kafka, topics)))
-    return Relay(database, notifications, publisher, topics=topics)
+    return Relay(
+        settings.database,
+        notifications,
+        publisher,
+        topics=topics,
+        busy=telemetry.relaying,
+    )
 
 
 async def _decoder(settings: GatewaySettings, stack: AsyncExitStack) -> AudioDecoder:

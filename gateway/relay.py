@@ -1,8 +1,8 @@
 """From the outbox to the broker: one gateway at a time, each record at least once, in order."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Collection, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Callable, Collection, Sequence
+from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
 from typing import TYPE_CHECKING
 
 import asyncpg
@@ -38,12 +38,14 @@ class Relay:
         *,
         topics: Collection[str],
         frozen_after_s: float = FROZEN_AFTER_S,
+        busy: Callable[[], AbstractContextManager[None]] = nullcontext,
     ) -> None:
         self._settings = settings
         self._notifications = notifications
         self._publisher = publisher
         self._topics = list(topics)
         self._frozen_after_s = frozen_after_s
+        self._busy = busy
 
     async def run(self) -> None:
         """Until cancelled, whatever is away."""
@@ -60,8 +62,10 @@ class Relay:
 
     async def _relay(self, connection: "Connection", hint: asyncio.Event) -> None:
         while True:
-            await self._publisher.connect()
-            if not await self._publish_some(connection):
+            with self._busy():
+                await self._publisher.connect()
+                more = await self._publish_some(connection)
+            if not more:
                 await wait_for_hint(hint, timeout_s=POLL_S)
 
     async def _publish_some(self, connection: "Connection") -> bool:

@@ -1,12 +1,17 @@
 """The gateway's spans and metrics, built before anything that is watched."""
 
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 from prometheus_client import CollectorRegistry
 
 from gateway.metrics import GatewayMetrics
 from gateway.settings import GatewaySettings
+from stemcore.telemetry.heartbeats import Heartbeats
 from stemcore.telemetry.traces import Tracing
+
+# Whoever takes longer for one batch is taken for stuck.
+RELAY_LIMIT_S = 120.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -16,6 +21,7 @@ class GatewayTelemetry:
     tracing: Tracing
     registry: CollectorRegistry
     metrics: GatewayMetrics
+    heartbeats: Heartbeats
 
     @classmethod
     def of(cls, settings: GatewaySettings) -> "GatewayTelemetry":
@@ -25,4 +31,9 @@ class GatewayTelemetry:
             tracing=Tracing.of(settings.traces, service="gateway"),
             registry=registry,
             metrics=GatewayMetrics.on(registry),
+            heartbeats=Heartbeats(),
         )
+
+    def relaying(self) -> AbstractContextManager[None]:
+        """Around one batch of messages."""
+        return self.heartbeats.busy("relay", within_s=RELAY_LIMIT_S)
