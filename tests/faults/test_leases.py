@@ -23,6 +23,8 @@ RESUMED_WITHIN_S = 5.0
 WINDOW = 2
 # Long enough for the job to outlast the grace.
 LONG_SEGMENT_S = 0.5
+# To give up what is being asked of a database that does not answer.
+DATABASE_TIMEOUTS_S = 20.0
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -203,3 +205,17 @@ async def test_a_job_outlives_a_database_that_is_away_for_longer_than_the_lease(
     assert await floor.succeeded(job_id) == calm
     assert await claims_charged(floor, job_id) in ([1, 1], [1, 2])
     assert len(await published_by(floor, job_id)) == 1
+
+
+async def test_a_worker_told_to_stop_while_the_database_is_away_stops(
+    floor: Floor, link: Link, linked_dsn: str, song: bytes, calm: dict[str, str]
+) -> None:
+    worker = await floor.start(dsn=linked_dsn, segment_s=LONG_SEGMENT_S)
+    job_id = await floor.jobs.submit(song)
+    await floor.holder(job_id)
+    link.close()
+    worker.send(signal.SIGTERM)
+    assert await worker.ended(timeout_s=GRACE_S + DATABASE_TIMEOUTS_S) == 0
+    await floor.start()
+    assert await floor.succeeded(job_id) == calm
+    assert await published_by(floor, job_id) == {"2"}
