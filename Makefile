@@ -142,6 +142,10 @@ $(MINIO): scripts/build-minio
 lock: $(UV) ## Lock requirements/*.in again, by hash, naming no host
 	scripts/lock
 
+.PHONY: tables
+tables: dev ## Write the tables of docs/operations.md again, from the code
+	$(DEV)/bin/python -m scripts.operations_tables
+
 .PHONY: clean
 clean: ## Remove caches, run-time directories and results; keep environments, servers, training
 	rm -rf .stack out .pytest_cache .ruff_cache .hypothesis .import_linter_cache

@@ -13,7 +13,7 @@ def document() -> str:
 
 
 def test_its_tables_are_those_of_the_code(document: str) -> None:
-    assert rendered(document) == document, "run: python -m scripts.operations_tables"
+    assert rendered(document) == document, "run: make tables"
 
 
 def test_every_setting_of_every_service_is_in_it(document: str) -> None:
