@@ -56,8 +56,9 @@ class DecoderPool:
         """End all processes, those that are still starting too."""
         starts = list(self._starts)
         self._starts.clear()
-        for process in list(self._alive):
-            await self._end(process)
+        for process in tuple(self._alive):
+            # Not closed: a start may be listening to it.
+            await asyncio.to_thread(process.kill)
         for outcome in await asyncio.gather(*starts, return_exceptions=True):
             if isinstance(outcome, DecoderProcess):
                 await self._end(outcome)
