@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from stemyard.stack import services, triton
 from stemyard.stack.database import start_database
 from stemyard.stack.errors import NothingToServe
+from stemyard.stack.ports import FreePorts
 from stemyard.stack.postgresql import PostgresqlCluster
 from stemyard.stack.runtime import RuntimeDirectory
 from stemyard.stack.services import Backing, GatewayDoor, OrchestratorDoor
@@ -70,10 +71,13 @@ class Stack:
 
 
 async def lay_foundation(
-    processes: Supervisor, settings: StackSettings, runtime: RuntimeDirectory
+    processes: Supervisor,
+    settings: StackSettings,
+    runtime: RuntimeDirectory,
+    ports: FreePorts,
 ) -> Foundation:
     """Triton loads its models while the database is made."""
-    doors = TritonDoors.choose()
+    doors = TritonDoors.choose(ports)
     processes.start(triton.plan(doors, runtime, settings))
     return Foundation(
         database=await start_database(processes, settings, runtime),
@@ -86,6 +90,8 @@ async def start_services(
     foundation: Foundation,
     settings: StackSettings,
     runtime: RuntimeDirectory,
+    ports: FreePorts,
+    *,
     environment: Mapping[str, str],
 ) -> Services:
     """`environment` is what every service is told besides, without its prefix."""
@@ -96,9 +102,11 @@ async def start_services(
         environment=environment,
     )
     doors = Services(
-        gateways=tuple(GatewayDoor.choose(settings, index=n) for n in range(settings.gateways)),
+        gateways=tuple(
+            GatewayDoor.choose(settings, ports, index=n) for n in range(settings.gateways)
+        ),
         orchestrators=tuple(
-            OrchestratorDoor.choose(index=n) for n in range(settings.orchestrators)
+            OrchestratorDoor.choose(ports, index=n) for n in range(settings.orchestrators)
         ),
     )
     started = [processes["triton"]]

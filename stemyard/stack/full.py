@@ -9,6 +9,7 @@ from stemyard.stack import kafka, minio
 from stemyard.stack.assembly import Stack, lay_foundation, start_services
 from stemyard.stack.kafka import KafkaBroker
 from stemyard.stack.minio import MinioServer
+from stemyard.stack.ports import FreePorts
 from stemyard.stack.runtime import RuntimeDirectory
 from stemyard.stack.settings import FullStackSettings
 from stemyard.stack.supervisor import Supervisor, supervisor
@@ -30,14 +31,17 @@ async def full_stack(
 
     Raises StackError when something does not come up.
     """
+    ports = FreePorts()
     async with supervisor() as processes:
         async with asyncio.TaskGroup() as group:
-            broker = group.create_task(_start_kafka(processes, settings, runtime))
-            store = group.create_task(_start_minio(processes, settings, runtime))
-            laying = group.create_task(lay_foundation(processes, settings, runtime))
+            broker = group.create_task(_start_kafka(processes, settings, runtime, ports))
+            store = group.create_task(_start_minio(processes, settings, runtime, ports))
+            laying = group.create_task(lay_foundation(processes, settings, runtime, ports))
         foundation = laying.result()
         environment = _environment(broker.result(), store.result())
-        services = await start_services(processes, foundation, settings, runtime, environment)
+        services = await start_services(
+            processes, foundation, settings, runtime, ports, environment=environment
+        )
         stack = FullStack(
             runtime=runtime,
             processes=processes,
@@ -51,9 +55,12 @@ async def full_stack(
 
 
 async def _start_kafka(
-    processes: Supervisor, settings: FullStackSettings, runtime: RuntimeDirectory
+    processes: Supervisor,
+    settings: FullStackSettings,
+    runtime: RuntimeDirectory,
+    ports: FreePorts,
 ) -> KafkaBroker:
-    broker = KafkaBroker.choose(runtime.kafka, settings.kafka)
+    broker = KafkaBroker.choose(runtime.kafka, settings.kafka, ports)
     await kafka.prepare(broker, settings.kafka)
     plan = kafka.plan(broker, log=runtime.logs / "kafka.log", settings=settings.kafka)
     await processes.start(plan).ready()
@@ -61,9 +68,12 @@ async def _start_kafka(
 
 
 async def _start_minio(
-    processes: Supervisor, settings: FullStackSettings, runtime: RuntimeDirectory
+    processes: Supervisor,
+    settings: FullStackSettings,
+    runtime: RuntimeDirectory,
+    ports: FreePorts,
 ) -> MinioServer:
-    server = MinioServer.choose(runtime.minio, settings.minio)
+    server = MinioServer.choose(runtime.minio, settings.minio, ports)
     plan = minio.plan(server, log=runtime.logs / "minio.log", settings=settings.minio)
     await processes.start(plan).ready()
     return server

@@ -15,7 +15,7 @@ from aiokafka.errors import KafkaError
 from aiokafka.protocol.metadata import MetadataRequest
 
 from stemyard.stack.errors import EnvironmentLacks, StackError
-from stemyard.stack.ports import HOST, free_ports
+from stemyard.stack.ports import HOST, FreePorts
 from stemyard.stack.process import ProcessPlan
 from stemyard.stack.settings import ROOT, KafkaServerSettings
 
@@ -82,8 +82,8 @@ class KafkaBroker:
     secure: SecureListener | None = None
 
     @classmethod
-    def choose(cls, folder: Path, settings: KafkaServerSettings) -> "KafkaBroker":
-        port, controller_port = free_ports(2)
+    def choose(cls, folder: Path, settings: KafkaServerSettings, ports: FreePorts) -> "KafkaBroker":
+        port, controller_port = ports.take(2)
         return cls(folder=folder, port=settings.port or port, controller_port=controller_port)
 
     @property

@@ -14,7 +14,7 @@ from stemcore.storage.minio_settings import S3Settings
 from stemcore.storage.port import ObjectStore
 from stemyard.stack import http_probe
 from stemyard.stack.errors import EnvironmentLacks
-from stemyard.stack.ports import HOST, free_ports
+from stemyard.stack.ports import HOST, FreePorts
 from stemyard.stack.process import ProcessPlan
 from stemyard.stack.settings import MinioServerSettings
 
@@ -60,11 +60,12 @@ class MinioServer:
     tls: TlsFiles | None = None
 
     @classmethod
-    def choose(cls, folder: Path, settings: MinioServerSettings) -> "MinioServer":
+    def choose(cls, folder: Path, settings: MinioServerSettings, ports: FreePorts) -> "MinioServer":
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        (port,) = ports.take(1)
         return cls(
             folder=folder,
-            port=settings.port or free_ports(1)[0],
+            port=settings.port or port,
             credentials=Credentials.kept_in(folder / CREDENTIALS_FILE),
         )
 

@@ -7,6 +7,7 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
 from stemyard.stack.assembly import Stack, lay_foundation, start_services
+from stemyard.stack.ports import FreePorts
 from stemyard.stack.runtime import RuntimeDirectory
 from stemyard.stack.settings import StackSettings
 from stemyard.stack.supervisor import supervisor
@@ -20,10 +21,13 @@ async def one_machine_stack(
 
     Raises StackError when something does not come up.
     """
+    ports = FreePorts()
     async with supervisor() as processes:
-        foundation = await lay_foundation(processes, settings, runtime)
+        foundation = await lay_foundation(processes, settings, runtime, ports)
         environment = {"STORAGE__ROOT": str(runtime.objects)}
-        services = await start_services(processes, foundation, settings, runtime, environment)
+        services = await start_services(
+            processes, foundation, settings, runtime, ports, environment=environment
+        )
         stack = Stack(
             runtime=runtime, processes=processes, foundation=foundation, services=services
         )

@@ -13,16 +13,28 @@ _FIRST, _LAST = 20_000, 31_999
 _ATTEMPTS = 200
 
 
+class FreePorts:
+    """Ports nobody listens on now, none of them given twice."""
+
+    def __init__(self) -> None:
+        self._given: set[int] = set()
+
+    def take(self, count: int) -> tuple[int, ...]:
+        """Raises EnvironmentLacks when there seem to be no more."""
+        return tuple(self._take() for _ in range(count))
+
+    def _take(self) -> int:
+        for _ in range(_ATTEMPTS):
+            port = random.randint(_FIRST, _LAST)  # noqa: S311 - not a secret
+            if port not in self._given and _is_free(port):
+                self._given.add(port)
+                return port
+        raise EnvironmentLacks(f"no free port between {_FIRST} and {_LAST}")
+
+
 def free_ports(count: int) -> tuple[int, ...]:
-    """`count` different ports nobody listens on now."""
-    chosen: set[int] = set()
-    for _ in range(_ATTEMPTS):
-        if len(chosen) == count:
-            return tuple(chosen)
-        port = random.randint(_FIRST, _LAST)  # noqa: S311 - not a secret
-        if _is_free(port):
-            chosen.add(port)
-    raise EnvironmentLacks(f"no {count} free ports between {_FIRST} and {_LAST}")
+    """For who needs them all at once."""
+    return FreePorts().take(count)
 
 
 def _is_free(port: int) -> bool:

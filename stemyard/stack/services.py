@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import httpx
 
 from stemyard.stack import http_probe
-from stemyard.stack.ports import HOST, free_ports
+from stemyard.stack.ports import HOST, FreePorts
 from stemyard.stack.process import Probe, ProcessPlan
 from stemyard.stack.runtime import RuntimeDirectory
 from stemyard.stack.settings import ROOT, StackSettings
@@ -62,9 +62,9 @@ class GatewayDoor:
     metrics: MetricsDoor
 
     @classmethod
-    def choose(cls, settings: StackSettings, *, index: int = 0) -> "GatewayDoor":
+    def choose(cls, settings: StackSettings, ports: FreePorts, *, index: int = 0) -> "GatewayDoor":
         """A given port is the first one's, and the others follow it."""
-        port, metrics_port = free_ports(2)
+        port, metrics_port = ports.take(2)
         if settings.gateway_port is not None:
             port = settings.gateway_port + index
         return cls(
@@ -91,8 +91,8 @@ class OrchestratorDoor:
     metrics: MetricsDoor
 
     @classmethod
-    def choose(cls, *, index: int = 0) -> "OrchestratorDoor":
-        (port,) = free_ports(1)
+    def choose(cls, ports: FreePorts, *, index: int = 0) -> "OrchestratorDoor":
+        (port,) = ports.take(1)
         return cls(name=_numbered("orchestrator", index), metrics=MetricsDoor(port=port))
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from stemyard.stack import http_probe
 from stemyard.stack.errors import EnvironmentLacks
-from stemyard.stack.ports import HOST, free_ports
+from stemyard.stack.ports import HOST, FreePorts
 from stemyard.stack.process import ProcessPlan
 from stemyard.stack.runtime import RuntimeDirectory
 from stemyard.stack.settings import ROOT, StackSettings
@@ -24,8 +24,8 @@ class TritonDoors:
     metrics: int
 
     @classmethod
-    def choose(cls) -> "TritonDoors":
-        http, grpc, metrics = free_ports(3)
+    def choose(cls, ports: FreePorts) -> "TritonDoors":
+        http, grpc, metrics = ports.take(3)
         return cls(http=http, grpc=grpc, metrics=metrics)
 
     @property

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from stemyard.stack import kafka
 from stemyard.stack.kafka import KafkaBroker, SecureListener
-from stemyard.stack.ports import free_ports
+from stemyard.stack.ports import FreePorts
 from stemyard.stack.settings import KafkaServerSettings
 from tests.servers.certificates import Authority
 from tests.servers.process import ServerProcess, running
@@ -52,7 +52,7 @@ class RunningSecureKafka:
 async def running_kafka(folder: Path) -> AsyncGenerator[RunningKafka]:
     """Empty when the block begins."""
     settings = KafkaServerSettings()
-    broker = KafkaBroker.choose(folder, settings)
+    broker = KafkaBroker.choose(folder, settings, FreePorts())
     async with _running(broker, settings) as process:
         yield RunningKafka(broker=broker, process=process)
 
@@ -62,8 +62,9 @@ async def running_secure_kafka(folder: Path) -> AsyncGenerator[RunningSecureKafk
     """One user, one password."""
     settings = KafkaServerSettings()
     authority = Authority(folder)
-    secure = _secure_listener(folder, authority)
-    broker = replace(KafkaBroker.choose(folder / "broker", settings), secure=secure)
+    ports = FreePorts()
+    secure = _secure_listener(folder, authority, ports)
+    broker = replace(KafkaBroker.choose(folder / "broker", settings, ports), secure=secure)
     async with _running(broker, settings):
         yield RunningSecureKafka(
             bootstrap=secure.bootstrap,
@@ -84,8 +85,8 @@ async def _running(
         yield process
 
 
-def _secure_listener(folder: Path, authority: Authority) -> SecureListener:
+def _secure_listener(folder: Path, authority: Authority, ports: FreePorts) -> SecureListener:
     identity = folder / "identity.pem"
     identity.write_bytes(b"".join(authority.identity()))
-    (port,) = free_ports(1)
+    (port,) = ports.take(1)
     return SecureListener(port=port, identity=identity, users={USER: PASSWORD})

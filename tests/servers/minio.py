@@ -7,6 +7,7 @@ from pathlib import Path
 
 from stemyard.stack import minio
 from stemyard.stack.minio import Credentials, MinioServer, TlsFiles
+from stemyard.stack.ports import FreePorts
 from stemyard.stack.settings import MinioServerSettings
 from tests.servers.certificates import Authority
 from tests.servers.process import ServerProcess, running
@@ -43,7 +44,7 @@ async def running_minio(folder: Path, *, tls: bool = False) -> AsyncGenerator[Ru
     """Empty when the block begins."""
     settings = MinioServerSettings()
     files = _tls_files(folder / "certificates") if tls else None
-    server = replace(MinioServer.choose(folder, settings), tls=files)
+    server = replace(MinioServer.choose(folder, settings, FreePorts()), tls=files)
     plan = minio.plan(server, log=folder / "minio.log", settings=settings)
     async with running(plan) as process:
         yield RunningMinio(

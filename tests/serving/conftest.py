@@ -10,6 +10,7 @@ import tritonclient.grpc as triton_sync
 import tritonclient.grpc.aio as triton
 
 from stemyard.stack import triton as stack_triton
+from stemyard.stack.ports import FreePorts
 from stemyard.stack.process import SupervisedProcess
 from stemyard.stack.runtime import RuntimeDirectory, locked
 from stemyard.stack.settings import StackSettings
@@ -55,7 +56,7 @@ async def running_server(
 ) -> AsyncGenerator[RunningServer]:
     """Ready when the block begins."""
     settings = StackSettings(repository=repository, default_model="gains", **changes)
-    doors = TritonDoors.choose()
+    doors = TritonDoors.choose(FreePorts())
     with locked(root) as runtime:
         async with supervisor() as processes:
             process = processes.start(stack_triton.plan(doors, runtime, settings))

@@ -23,6 +23,7 @@ from tritonclient.utils import InferenceServerException
 from serving.admin import GRPC_ADMIN_HEADER
 from serving.shared_memory import SHARED_MEMORY, region_prefix
 from stemyard.stack import triton as stack_triton
+from stemyard.stack.ports import FreePorts
 from stemyard.stack.runtime import locked
 from stemyard.stack.settings import ROOT, StackSettings
 from stemyard.stack.triton import TritonDoors
@@ -237,7 +238,7 @@ async def test_after_a_kill_it_is_back_and_answers_the_same_bytes(server: Runnin
 
 async def test_a_server_killed_in_a_run_takes_its_stubs_along(tmp_path: Path) -> None:
     """Although nobody watches it: its supervisor may have been killed with it."""
-    doors, settings = TritonDoors.choose(), StackSettings(models=("stemyard-mini",))
+    doors, settings = TritonDoors.choose(FreePorts()), StackSettings(models=("stemyard-mini",))
     with locked(tmp_path / "runtime") as runtime:
         plan = stack_triton.plan(doors, runtime, settings)
         assert plan.probe is not None

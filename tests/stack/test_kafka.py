@@ -8,6 +8,7 @@ import pytest
 from stemyard.stack import kafka
 from stemyard.stack.errors import EnvironmentLacks, StackError
 from stemyard.stack.kafka import KafkaBroker, SecureListener
+from stemyard.stack.ports import FreePorts
 from stemyard.stack.settings import KafkaServerSettings
 
 SETTINGS = KafkaServerSettings()
@@ -15,21 +16,21 @@ SETTINGS = KafkaServerSettings()
 
 def test_without_java_it_says_how_to_get_it(tmp_path: Path) -> None:
     settings = KafkaServerSettings(java="/nowhere/java")
-    broker = KafkaBroker.choose(tmp_path, settings)
+    broker = KafkaBroker.choose(tmp_path, settings, FreePorts())
     with pytest.raises(EnvironmentLacks, match="apt-get install"):
         kafka.plan(broker, log=tmp_path / "log", settings=settings)
 
 
 def test_without_its_jars_it_says_how_to_get_them(tmp_path: Path) -> None:
     settings = KafkaServerSettings(jars=tmp_path)
-    broker = KafkaBroker.choose(tmp_path, settings)
+    broker = KafkaBroker.choose(tmp_path, settings, FreePorts())
     with pytest.raises(EnvironmentLacks, match="make servers"):
         kafka.plan(broker, log=tmp_path / "log", settings=settings)
 
 
 async def test_a_folder_is_formatted_once_and_kept_from_others(tmp_path: Path) -> None:
     secure = SecureListener(port=1, identity=tmp_path / "identity.pem", users={"who": "secret"})
-    broker = replace(KafkaBroker.choose(tmp_path / "kafka", SETTINGS), secure=secure)
+    broker = replace(KafkaBroker.choose(tmp_path / "kafka", SETTINGS, FreePorts()), secure=secure)
     await kafka.prepare(broker, SETTINGS)
     cluster = (broker.data / "meta.properties").read_text()
     moved = replace(broker, port=broker.port + 1, secure=None)
@@ -41,10 +42,12 @@ async def test_a_folder_is_formatted_once_and_kept_from_others(tmp_path: Path) -
 
 
 async def test_a_folder_that_cannot_be_formatted_says_why(tmp_path: Path) -> None:
-    broker = replace(KafkaBroker.choose(tmp_path / "kafka", SETTINGS), controller_port=-1)
+    broker = replace(
+        KafkaBroker.choose(tmp_path / "kafka", SETTINGS, FreePorts()), controller_port=-1
+    )
     with pytest.raises(StackError, match="could not be formatted"):
         await kafka.prepare(broker, SETTINGS)
 
 
 async def test_where_nobody_listens_nothing_is_ready(tmp_path: Path) -> None:
-    assert not await KafkaBroker.choose(tmp_path, SETTINGS).is_ready()
+    assert not await KafkaBroker.choose(tmp_path, SETTINGS, FreePorts()).is_ready()

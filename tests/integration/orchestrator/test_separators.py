@@ -27,6 +27,7 @@ from stemcore.catalogue.triton import TritonCatalogue, TritonSettings, open_trit
 from stemcore.errors import ErrorCode, Unavailable
 from stemcore.model_card import ModelCard
 from stemyard.stack import triton as stack_triton
+from stemyard.stack.ports import FreePorts
 from stemyard.stack.process import SupervisedProcess
 from stemyard.stack.runtime import locked
 from stemyard.stack.settings import ROOT, StackSettings
@@ -60,7 +61,7 @@ async def server(tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[Ser
     repository = root / "models"
     write_gain_model(repository)
     (repository / "tiny").symlink_to(TINY)
-    doors = TritonDoors.choose()
+    doors = TritonDoors.choose(FreePorts())
     settings = TritonSettings(address=doors.grpc_address, outage_s=OUTAGE_S)
     with locked(root / "runtime") as runtime:
         async with supervisor() as processes, open_triton(settings) as client:
