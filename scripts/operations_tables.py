@@ -1,7 +1,4 @@
-"""Writes the tables of docs/operations.md again: settings and metrics as the code has them.
-
-.envs/dev/bin/python -m scripts.operations_tables
-"""
+"""Writes the tables of docs/operations.md again: settings and metrics as the code has them."""
 
 import dataclasses
 import json
