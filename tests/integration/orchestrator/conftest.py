@@ -45,6 +45,7 @@ DATABASE = "orchestrator"
 # Longer than a busy machine may keep the event loop waiting.
 LEASE_S = 5.0
 SETTLED_WITHIN_S = 20.0
+ENDED = (JobStatus.SUCCEEDED, JobStatus.FAILED, JobStatus.CANCELLED)
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -9,8 +9,9 @@ from stemcore.jobs import JobStatus
 from stemcore.storage.minio import MinioStore, open_minio
 from stemcore.storage.settings import S3Settings
 from tests.integration.orchestrator.cards import GAINS, SEGMENT_SAMPLES
-from tests.integration.orchestrator.conftest import Floor, Jobs
-from tests.integration.orchestrator.test_separation import ENDED, Gate, wav
+from tests.integration.orchestrator.conftest import ENDED, Floor, Jobs
+from tests.integration.orchestrator.gate import Gate
+from tests.integration.orchestrator.songs import wav
 from tests.integration.stemcore.encoded import tones
 from tests.integration.stemcore.faulty_link import faulty_link, unharmed, withheld
 from tests.servers.buckets import bucket_of, incomplete_uploads
