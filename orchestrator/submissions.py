@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 from uuid import UUID, uuid5
 
-from pydantic import BaseModel, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from orchestrator.dispatch import queue
 from orchestrator.intake import Effect
@@ -33,6 +33,8 @@ _OURS = ("sources/", "results/", "temporary/", "uploads/")
 class ServiceAccount(BaseModel):
     """The account that a system's jobs belong to, and where its songs must lie."""
 
+    model_config = ConfigDict(extra="forbid")
+
     email: str
     prefix: Annotated[str, Field(pattern="^[^/].*/$")]
 
@@ -47,6 +49,8 @@ class ServiceAccount(BaseModel):
 
 class SubmissionSettings(BaseModel):
     """Who may submit by message, by the name in the message."""
+
+    model_config = ConfigDict(extra="forbid")
 
     accounts: Mapping[str, ServiceAccount] = {}
     default_model: str = "stemyard-mini"

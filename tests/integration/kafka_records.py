@@ -48,9 +48,10 @@ class Channel:
         key: str = "k",
         headers: Mapping[str, str] | None = None,
         partition: int | None = None,
+        compression: str | None = None,
     ) -> None:
         await self.topics().ensure()
-        async with producer(self.bootstrap) as client:
+        async with producer(self.bootstrap, compression=compression) as client:
             for payload in payloads:
                 value = payload.encode() if isinstance(payload, str) else payload
                 await client.send_and_wait(
@@ -91,8 +92,8 @@ def settings_for(bootstrap: str, **changes: Any) -> KafkaSettings:
 
 
 @asynccontextmanager
-async def producer(bootstrap: str) -> AsyncGenerator[AIOKafkaProducer]:
-    client = AIOKafkaProducer(bootstrap_servers=bootstrap, acks="all")
+async def producer(bootstrap: str, *, compression: str | None) -> AsyncGenerator[AIOKafkaProducer]:
+    client = AIOKafkaProducer(bootstrap_servers=bootstrap, acks="all", compression_type=compression)
     await client.start()
     try:
         yield client

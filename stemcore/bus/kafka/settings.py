@@ -52,6 +52,8 @@ class TopicSettings(BaseModel):
     Partitions are never added to a topic that exists: keys would move, and their order be lost.
     """
 
+    model_config = ConfigDict(extra="forbid")
+
     partitions: int = Field(ge=1, le=1000)
     retention_hours: float = Field(default=7 * 24, gt=0)
     replication: int | None = Field(default=None, ge=1, le=16)
@@ -64,6 +66,8 @@ class TopicSettings(BaseModel):
 
 class TopicsSettings(BaseModel):
     """The topics."""
+
+    model_config = ConfigDict(extra="forbid")
 
     jobs: TopicSettings = TopicSettings(partitions=12)
     submissions: TopicSettings = TopicSettings(partitions=6)
@@ -88,7 +92,7 @@ class KafkaSettings(BaseModel):
     `publish_timeout_s` bounds one batch, retries included.
     """
 
-    model_config = ConfigDict(hide_input_in_errors=True)
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
 
     bootstrap_servers: Annotated[str, Field(min_length=1)]
     client_id: str = "stemyard"

@@ -117,7 +117,8 @@ class KafkaSource:
             enable_auto_commit=False,
             auto_offset_reset="earliest",
             session_timeout_ms=round(settings.session_timeout_s * 1000),
-            heartbeat_interval_ms=round(settings.session_timeout_s * 1000 / 4),
+            # A member hears at a heartbeat that others wait for it to join again.
+            heartbeat_interval_ms=round(settings.session_timeout_s * 1000 / 10),
             **settings.connection_options(),
         )
         consumer.subscribe([self._topic], listener=_Assignment(self._assigned))

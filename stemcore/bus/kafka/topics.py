@@ -10,10 +10,12 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.conn import create_conn  # pyright: ignore[reportUnknownVariableType]
 from aiokafka.errors import (
+    ClusterAuthorizationFailedError,
     InvalidReplicationFactorError,
     KafkaConnectionError,
     NotControllerError,
     TopicAlreadyExistsError,
+    TopicAuthorizationFailedError,
     for_code,
 )
 
@@ -22,6 +24,7 @@ from stemcore.bus.kafka.closing import within
 from stemcore.bus.kafka.errors import kafka_errors
 from stemcore.bus.kafka.settings import KafkaSettings, TopicSettings
 
+_FORBIDDEN = (ClusterAuthorizationFailedError, TopicAuthorizationFailedError)
 _RETENTION = "retention.ms"
 _MIN_IN_SYNC = "min.insync.replicas"
 
@@ -115,6 +118,9 @@ class KafkaTopics:
             )
             for name, topic in missing.items()
         ]
+        if admin._client.cluster.controller is None:
+            # aiokafka would read the id of none.
+            raise BusAway("the cluster has no controller yet")
         answer = await admin.create_topics(topics)
         for name, code, message in answer.topic_errors:
             error = for_code(code)
@@ -136,7 +142,7 @@ class KafkaTopics:
         return [
             Difference(topic=name, what=what, wanted=want, found=have)
             for what, (want, have) in pairs.items()
-            if want != have
+            if have not in (want, None)
         ]
 
     def _replication(self, topic: TopicSettings) -> int:
@@ -147,7 +153,7 @@ class KafkaTopics:
 class _Found:
     partitions: int
     replication: int
-    retention_ms: int
+    retention_ms: int | None
 
 
 async def _describe(admin: Any, wanted: Mapping[str, TopicSettings]) -> Mapping[str, _Found]:
@@ -161,13 +167,14 @@ async def _describe(admin: Any, wanted: Mapping[str, TopicSettings]) -> Mapping[
         name: _Found(
             partitions=len(topic["partitions"]),
             replication=min(len(partition["replicas"]) for partition in topic["partitions"]),
-            retention_ms=retention[name],
+            retention_ms=retention.get(name),
         )
         for name, topic in described.items()
     }
 
 
 async def _retentions(admin: Any, names: list[str]) -> Mapping[str, int]:
+    """Of those that we may look into; a cluster's people need not let us."""
     if not names:
         return {}
     resources = [
@@ -176,6 +183,9 @@ async def _retentions(admin: Any, names: list[str]) -> Mapping[str, int]:
     found: dict[str, int] = {}
     for answer in await admin.describe_configs(resources):
         for code, message, _kind, name, entries in answer.resources:
+            if for_code(code) in _FORBIDDEN:
+                _log.warning("topic_retention_unknown", topic=name, reason=message)
+                continue
             if code:
                 raise for_code(code)(message)
             values = {entry[0]: entry[1] for entry in entries}

@@ -98,6 +98,18 @@ async def test_bytes_that_are_no_text_and_none_at_all_hold_nothing_up(
     assert [arrival.position.offset for arrival in arrivals if arrival.position] == [0, 1, 2, 3]
 
 
+@pytest.mark.parametrize("compression", ["gzip", "lz4", "snappy", "zstd"])
+async def test_a_sender_may_compress_as_it_likes(
+    kafka_server: "RunningKafka", compression: str
+) -> None:
+    channel = Channel(bootstrap=kafka_server.bootstrap)
+    await channel.write("small", compression=compression)
+    reader = member(channel)
+    async with reading(reader):
+        await seen(1, reader)
+    assert reader.payloads == ["small"]
+
+
 async def test_members_share_partitions_and_take_over_from_those_that_leave(
     kafka_server: "RunningKafka",
 ) -> None:
