@@ -1,10 +1,9 @@
 """Execution slots: claim a job, hold its lease while it runs, settle what became of it."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from time import monotonic
-from typing import Any
 
 import structlog
 
@@ -14,6 +13,7 @@ from orchestrator.progress import ThrottledProgress
 from orchestrator.watch import UNWATCHED, Ending, RunWatch, WatchedRun, ending_of
 from stemcore.database.notifications import wait_for_hint
 from stemcore.errors import ErrorCode, InvalidInput, LeaseLost, StemyardError, Unavailable
+from stemcore.tasks import to_its_end
 
 POLL_S = 1.0
 SETTLE_RETRY_S = 0.5
@@ -57,7 +57,7 @@ class Slot:
                 if lease is None:
                     await _first_of(wait_for_hint(hint, timeout_s=POLL_S), stopping.wait())
                 elif stopping.is_set():
-                    await _to_its_end(self._give_back(lease.claim))
+                    await to_its_end(self._give_back(lease.claim))
                 else:
                     await self._work(lease)
 
@@ -85,9 +85,9 @@ class Slot:
                 outcome = await self._outcome(lease)
             except asyncio.CancelledError:
                 watched.ended(Ending.GIVEN_BACK)
-                await asyncio.shield(self._give_back(claim))
+                await to_its_end(self._give_back(claim))
                 raise
-            await _to_its_end(self._conclude(claim, outcome, watched))
+            await to_its_end(self._conclude(claim, outcome, watched))
 
     async def _conclude(
         self, claim: Claim, outcome: Outcome | Exception, watched: WatchedRun
@@ -209,22 +209,14 @@ class Slot:
 
 
 def _result_of(run: asyncio.Task[Outcome]) -> Outcome | Exception:
+    if run.cancelled():
+        return RuntimeError("the run was cancelled from within")
     error = run.exception()
     if error is None:
         return run.result()
     if isinstance(error, Exception):
         return error
     raise error
-
-
-async def _to_its_end(work: Coroutine[Any, Any, None]) -> None:
-    """What has begun is finished even when we are told to stop meanwhile."""
-    task = asyncio.create_task(work)
-    try:
-        await asyncio.shield(task)
-    except asyncio.CancelledError:
-        await task
-        raise
 
 
 async def _first_of(*waits: Awaitable[object]) -> None:

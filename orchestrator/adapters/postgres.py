@@ -3,44 +3,19 @@
 import asyncio
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import AbstractContextManager, asynccontextmanager
-from dataclasses import dataclass
-from datetime import datetime, timedelta
-from itertools import count
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+from orchestrator.adapters.claim_attempts import ClaimAttempts
 from orchestrator.claims import Claim, Outcome
 from stemcore.database import job_log
 from stemcore.database.notifications import JOB_CHANGED, JOBS_QUEUED, Notifications
 from stemcore.database.pool import database_errors
-from stemcore.errors import StemyardError, Unavailable
+from stemcore.errors import StemyardError
 from stemcore.jobs import JobStatus
 
 if TYPE_CHECKING:
-    import asyncpg
-
     from stemcore.database.pool import Pool, PooledConnection
-
-
-# Within a priority by turns, which give each account its share; see the migration that makes them.
-MOST_URGENT = """
-    SELECT id, account_id, kind, priority, parameters, source_key, source_bytes,
-           source_sha256, lease_token, claims, ledger, trace_context, now() AS now,
-           extract(epoch FROM now() - coalesce(queued_at, created_at))::float8 AS waited
-      FROM jobs
-     WHERE status = 'queued' AND kind = ANY($1::text[])
-       AND (not_before IS NULL OR not_before <= now())
-     ORDER BY priority DESC, turn, queued_at
-     LIMIT 1
-       FOR UPDATE SKIP LOCKED
-    """
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Attempt:
-    """A claim with an owner of its own: tokens of claims that were never committed come again."""
-
-    claim: Claim
-    owner: str
 
 
 class PostgresClaims:
@@ -51,74 +26,12 @@ class PostgresClaims:
     ) -> None:
         self._pool = pool
         self._notifications = notifications
-        self._owner = owner
         self._lease_length = timedelta(seconds=lease_length_s)
-        self._attempts = count(1)
-        self._unanswered: list[_Attempt] = []
+        self._attempts = ClaimAttempts(pool, owner=owner, lease_length=self._lease_length)
 
     async def claim(self, kinds: Sequence[str]) -> Claim | None:
-        """Lease the most urgent queued job; before that, one whose answer got lost."""
-        while self._unanswered:
-            attempt = self._unanswered.pop()
-            try:
-                if await self._has_landed(attempt):
-                    return attempt.claim
-            except Unavailable:
-                self._unanswered.append(attempt)
-                raise
-        return await self._take(kinds)
-
-    async def _take(self, kinds: Sequence[str]) -> Claim | None:
-        attempt: _Attempt | None = None
-        try:
-            async with self._transaction() as connection:
-                row = await connection.fetchrow(MOST_URGENT, list(kinds))
-                if row is None:
-                    return None
-                owner = f"{self._owner}/{next(self._attempts)}"
-                attempt = _Attempt(claim=_claim_of(row), owner=owner)
-                await self._lease(connection, attempt, now=row["now"])
-        except Unavailable:
-            if attempt is not None:
-                self._unanswered.append(attempt)
-            raise
-        return attempt.claim
-
-    async def _lease(
-        self, connection: "PooledConnection", attempt: "_Attempt", *, now: datetime
-    ) -> None:
-        claim = attempt.claim
-        await job_log.transition(
-            connection,
-            claim.job_id,
-            to=JobStatus.RUNNING,
-            only_from=JobStatus.QUEUED,
-            columns={
-                "lease_token": claim.lease_token,
-                "lease_owner": attempt.owner,
-                "lease_expires_at": now + self._lease_length,
-                "claims": claim.claims,
-                "started_at": now,
-                "progress": 0.0,
-                "stage": "starting",
-            },
-            data={"claims": claim.claims},
-        )
-
-    async def _has_landed(self, attempt: "_Attempt") -> bool:
-        """Whether a claim was committed without our hearing of it; renews it then."""
-        with database_errors():
-            tag = await self._pool.execute(
-                """
-                UPDATE jobs SET lease_expires_at = now() + $4::interval
-                 WHERE id = $1 AND lease_token = $2 AND lease_owner = $3 AND status = 'running'
-                """,
-                attempt.claim.job_id,
-                attempt.claim.lease_token,
-                attempt.owner,
-                self._lease_length,
-            )
-        return tag == "UPDATE 1"
+        """Lease the most urgent queued job."""
+        return await self._attempts.claim(kinds)
 
     async def renew(self, claim: Claim) -> bool:
         """Hold the lease for another full length."""
@@ -248,24 +161,6 @@ class PostgresClaims:
         with database_errors():
             async with self._pool.acquire() as connection, connection.transaction():
                 yield connection
-
-
-def _claim_of(row: "asyncpg.Record") -> Claim:
-    return Claim(
-        job_id=row["id"],
-        account_id=row["account_id"],
-        kind=row["kind"],
-        priority=row["priority"],
-        parameters=row["parameters"],
-        source_key=row["source_key"],
-        source_bytes=row["source_bytes"],
-        source_sha256=row["source_sha256"],
-        lease_token=row["lease_token"] + 1,
-        claims=row["claims"] + 1,
-        queue_s=row["waited"],
-        ledger=row["ledger"],
-        trace_context=row["trace_context"],
-    )
 
 
 async def _stands(connection: "PooledConnection", claim: Claim, status: JobStatus) -> bool:

@@ -85,7 +85,7 @@ async def test_wishes_that_cannot_be_met(
 class Failing:
     """A separator that fails."""
 
-    def __init__(self, error: Exception, *, times: int) -> None:
+    def __init__(self, error: BaseException, *, times: int) -> None:
         self._inner = MemorySeparator(GAINS)
         self._error = error
         self._left = times
@@ -114,10 +114,14 @@ async def test_an_engine_that_stays_away_only_delays_the_job(floor: Floor, jobs:
 
 @pytest.mark.parametrize(
     ("error", "code"),
-    [(AWAY, "engine_unavailable"), (ValueError("a mistake of ours"), "internal_error")],
+    [
+        (AWAY, "engine_unavailable"),
+        (ValueError("a mistake of ours"), "internal_error"),
+        (asyncio.CancelledError("a mistake of a library's"), "internal_error"),
+    ],
 )
 async def test_the_third_failure_in_a_row_is_the_last(
-    floor: Floor, jobs: Jobs, error: Exception, code: str
+    floor: Floor, jobs: Jobs, error: BaseException, code: str
 ) -> None:
     floor.separator = Failing(error, times=100)
     job_id = await jobs.submit(wav(tones(10_000)))

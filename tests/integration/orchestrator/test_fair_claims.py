@@ -7,7 +7,8 @@ from uuid import UUID
 
 import pytest
 
-from orchestrator.adapters.postgres import MOST_URGENT, PostgresClaims
+from orchestrator.adapters.claim_attempts import MOST_URGENT
+from orchestrator.adapters.postgres import PostgresClaims
 from stemcore.ids import new_id
 from stemcore.separation_request import SEPARATION
 from tests.integration.orchestrator.conftest import Jobs
