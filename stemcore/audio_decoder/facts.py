@@ -20,7 +20,7 @@ class DecodeLimits:
     max_channels: int = 16
     probe_timeout_s: float = 4.0
     decode_timeout_s: float = 1800.0
-    address_space_bytes: int = 1 << 30
+    address_space_bytes: int = 512 << 20
 
     def __post_init__(self) -> None:
         if min(getattr(self, name) for name in self.__slots__) <= 0:

@@ -43,6 +43,8 @@ class DecoderProcess:
                 stderr=subprocess.DEVNULL,
                 cwd=folder,
                 env={},
+                # Ctrl-C is for us alone: a child that died of it would look like a bad source.
+                process_group=0,
             )
 
     def __enter__(self) -> Self:

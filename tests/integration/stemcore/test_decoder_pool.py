@@ -1,5 +1,6 @@
 """Decoder processes that wait: one source each, replaced, and gone with their parent."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -59,6 +60,11 @@ async def test_each_source_has_a_process_of_its_own() -> None:
     await pool.close()
     assert len(set(pids)) == 3
     assert not children()
+
+
+async def test_a_signal_to_our_process_group_does_not_reach_them() -> None:
+    async with open_decoder(SandboxSettings(warm=1), limits=DecodeLimits()):
+        assert all(os.getpgid(child) == child for child in children())
 
 
 async def test_as_many_as_wished_wait(song: Path) -> None:
