@@ -111,6 +111,26 @@ async def test_what_is_refused_is_told_with_its_reason(stack: FullStack) -> None
     assert "does not lie below 'submissions/demo/'" in reasons[1]
 
 
+async def test_a_rebalance_in_the_middle_of_jobs_loses_and_repeats_nothing_visible(
+    stack: FullStack, song_file: Path, short_song: Path
+) -> None:
+    leaving = stack.processes["orchestrator-2"]
+    async with signed_in(stack, email="rebalance@example.com") as client:
+        jobs = [await client.submit(song_file) for _ in range(2)]
+        await leaving.stop()
+        jobs += [await client.submit(short_song) for _ in range(2)]
+        await stack.processes.start(leaving.plan).ready()
+        jobs += [await client.submit(short_song) for _ in range(2)]
+        ended = await asyncio.gather(*(finished(client, job) for job in jobs))
+    assert [job.status for job in ended] == ["succeeded"] * len(jobs)
+    for job in jobs:
+        events = await events_of(stack.kafka.bootstrap, job_id=job.id, upto="job.succeeded")
+        names = [event["event"] for event in events]
+        assert (names[0], names[-1]) == ("job.accepted", "job.succeeded")
+        assert (names.count("job.accepted"), names.count("job.succeeded")) == (1, 1)
+        assert len({event["event_id"] for event in events}) == len(events)
+
+
 async def test_songs_are_accepted_while_it_is_away_and_done_soon_after_its_return(
     stack: FullStack, short_song: Path
 ) -> None:
