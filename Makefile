@@ -112,6 +112,7 @@ bench: dev exporters $(TRITON)/.synced ## Measure speed and memory, and write be
 .PHONY: bench-stack
 bench-stack: dev servers $(TRITON)/.synced ## Measure the full stack against the one-machine stack
 	$(DEV)/bin/python -m bench.stack
+	$(DEV)/bin/python -m bench.faults
 
 # --- environments ---------------------------------------------------------------------------
 
