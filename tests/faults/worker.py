@@ -4,7 +4,8 @@ import asyncio
 import os
 from pathlib import Path
 
-from orchestrator.__main__ import Replacements, main
+from orchestrator.__main__ import main
+from orchestrator.composition import Replacements
 from orchestrator.settings import OrchestratorSettings
 from stemcore.catalogue.memory import MemoryCatalogue
 from stemcore.catalogue.port import ServedModel
