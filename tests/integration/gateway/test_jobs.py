@@ -7,7 +7,7 @@ from uuid import UUID
 import pytest
 
 from stemcore.jobs import JobStatus
-from tests.integration.gateway.conftest import Caller, Floor, Gateway
+from tests.integration.gateway.conftest import Caller, Floor, Gateway, SignUp
 
 if TYPE_CHECKING:
     from stemcore.database.pool import Pool
@@ -23,6 +23,21 @@ async def test_a_waiting_job_knows_its_place(caller: Caller, floor: Floor, pool:
         for job in (urgent, first, second)
     ]
     assert places == [1, 2, 3]
+
+
+async def test_a_place_counts_what_will_be_claimed_before(
+    caller: Caller, sign_up: SignUp, pool: "Pool"
+) -> None:
+    await pool.execute("DELETE FROM jobs")
+    mine = [await caller.submitted() for _ in range(3)]
+    other = await sign_up()
+    theirs = [await other.submitted() for _ in range(2)]
+    places = [
+        (await who.http.get(f"/v1/jobs/{job['id']}")).json()["queue_position"]
+        for who, jobs in ((caller, mine), (other, theirs))
+        for job in jobs
+    ]
+    assert places == [1, 3, 5, 2, 4]
 
 
 async def test_a_running_job_tells_how_long_it_takes(
@@ -127,6 +142,17 @@ async def test_cancelling_fences_off_whoever_runs_the_job(
     assert tuple(row) == (token + 1, None, None)
     again = await caller.http.post(f"/v1/jobs/{job['id']}/cancel")
     assert (again.status_code, again.json()) == (200, answer.json())
+
+
+async def test_what_a_cancelled_worker_has_stored_is_doomed(
+    caller: Caller, floor: Floor, pool: "Pool"
+) -> None:
+    waiting, running = await caller.submitted(), await caller.submitted()
+    await floor.start(running["id"])
+    for job in (waiting, running):
+        await caller.http.post(f"/v1/jobs/{job['id']}/cancel")
+    assert await _doomed(pool, waiting["id"]) == []
+    assert await _doomed(pool, running["id"]) == [f"results/{running['id']}/1/"]
 
 
 async def test_a_job_that_has_ended_is_not_cancelled(caller: Caller, floor: Floor) -> None:
