@@ -147,8 +147,9 @@ def _fields_of(submission: SubmitJob) -> SubmissionFields:
 
 
 async def _accept(connection: "PooledConnection", wanted: _Checked) -> UUID:
+    # The lock that writing the job's row takes: a weaker one first could end in a deadlock.
     account_id = await connection.fetchval(
-        "SELECT id FROM accounts WHERE lower(email) = lower($1) FOR KEY SHARE",
+        "SELECT id FROM accounts WHERE lower(email) = lower($1) FOR NO KEY UPDATE",
         wanted.account.email,
     )
     if account_id is None:

@@ -61,6 +61,7 @@ def database_errors() -> Generator[None]:
         asyncpg.TooManyConnectionsError,
         asyncpg.InterfaceError,
         asyncpg.QueryCanceledError,
+        asyncpg.DeadlockDetectedError,
         # A standby that has not been promoted yet, a database that has not been migrated yet.
         asyncpg.ReadOnlySQLTransactionError,
         asyncpg.UndefinedTableError,

@@ -1,5 +1,6 @@
 """Jobs that other systems ask for by message."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import aclosing
@@ -171,6 +172,18 @@ async def test_a_submission_that_comes_twice_is_one_job(
     await take(intake, bus, message)
     assert (await the_job(pool))["source_sha256"] is None
     assert len(dispatched) == 1
+
+
+@pytest.mark.usefixtures("source", "account_id")
+async def test_submissions_of_one_account_at_once_do_not_stand_in_each_others_way(
+    intake: Intake, bus: MemoryBus, pool: "Pool"
+) -> None:
+    for _ in range(20):
+        await bus.publish(encode(submission()))
+    async with aclosing(bus.deliveries()) as deliveries:
+        at_once = [await anext(deliveries) for _ in range(20)]
+    await asyncio.gather(*map(intake.take, at_once))
+    assert await pool.fetchval("SELECT count(*) FROM jobs") == 20
 
 
 @pytest.mark.usefixtures("source", "account_id")
