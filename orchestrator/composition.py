@@ -182,6 +182,7 @@ def _sweeper(settings: OrchestratorSettings, ground: Ground, watch: Watch) -> Sw
             period_s=settings.sweep_period_s,
             undispatched_after_s=settings.undispatched_after_s,
             doomed_for_s=settings.doomed_for_s,
+            inbox_kept_days=settings.inbox_kept_days,
             max_claims=settings.lease.max_claims,
         ),
         dispatched=watch.telemetry.dispatched,

@@ -1,8 +1,9 @@
 """Settings of the orchestrator, from the environment: STEMYARD_ORCHESTRATOR_*."""
 
 from pathlib import Path
+from typing import Self
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from orchestrator.submissions import SubmissionSettings
@@ -54,7 +55,18 @@ class OrchestratorSettings(BaseSettings):
     sweep_period_s: float = Field(default=5.0, gt=0)
     undispatched_after_s: float = Field(default=30.0, gt=0)
     doomed_for_s: float = Field(default=120.0, ge=0)
+    inbox_kept_days: float = Field(default=60.0, gt=0)
     progress_every_s: float = Field(default=0.5, ge=0)
     model_patience_s: float = Field(default=60.0, ge=0)
     shutdown_grace_s: float = Field(default=10.0, ge=0)
     log_level: str = "INFO"
+
+    @model_validator(mode="after")
+    def _messages_are_remembered_while_they_can_be_read(self) -> Self:
+        if self.kafka is None:
+            return self
+        topics = self.kafka.topics
+        kept_days = max(topics.jobs.retention_hours, topics.submissions.retention_hours) / 24
+        if self.inbox_kept_days <= kept_days:
+            raise ValueError(f"inbox_kept_days must exceed what Kafka keeps, {kept_days:g} days")
+        return self

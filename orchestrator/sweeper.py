@@ -31,12 +31,14 @@ class SweepRules:
     """How often to sweep, when a job counts as forgotten, and how often one is tried.
 
     Prefixes are doomed for a while before they are deleted: a stale holder may still be writing.
+    The inbox remembers messages for longer than any broker keeps them.
     """
 
     period_s: float
     undispatched_after_s: float
     doomed_for_s: float
     max_claims: int
+    inbox_kept_days: float
 
 
 class Sweeper:
@@ -86,6 +88,7 @@ class Sweeper:
             await self._requeue_expired()
             await self._queue_undispatched()
             await self._delete_doomed()
+            await self._forget_messages()
 
     async def _requeue_expired(self) -> None:
         async with self._pool.acquire() as connection, connection.transaction():
@@ -160,6 +163,12 @@ class Sweeper:
         )
         for row in rows:
             await self._delete(row["prefix"])
+
+    async def _forget_messages(self) -> None:
+        await self._pool.execute(
+            "DELETE FROM inbox WHERE received_at < now() - $1::interval",
+            timedelta(days=self._rules.inbox_kept_days),
+        )
 
     async def _delete(self, prefix: str) -> None:
         try:

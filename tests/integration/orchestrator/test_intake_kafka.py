@@ -166,7 +166,11 @@ async def test_a_dropped_message_is_found_by_the_sweep_and_without_one_it_finds_
     dispatched: list[DispatchPath],
 ) -> None:
     rules = SweepRules(
-        period_s=0.2, undispatched_after_s=UNDISPATCHED_AFTER_S, doomed_for_s=60, max_claims=3
+        period_s=0.2,
+        undispatched_after_s=UNDISPATCHED_AFTER_S,
+        doomed_for_s=60,
+        max_claims=3,
+        inbox_kept_days=60,
     )
     sweeper = Sweeper(pool, store, rules=rules, dispatched=dispatched.append)
     made = await accepted(pool, jobs, 5)

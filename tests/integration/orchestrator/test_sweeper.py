@@ -9,6 +9,7 @@ import pytest
 from orchestrator.adapters.postgres import PostgresClaims
 from orchestrator.dispatch import DispatchPath
 from orchestrator.sweeper import Sweeper, SweepRules
+from stemcore.ids import new_id
 from stemcore.separation_request import SEPARATION
 from stemcore.storage.filesystem import FilesystemStore
 from stemcore.storage.port import ObjectMissing
@@ -29,7 +30,11 @@ def dispatched() -> list[DispatchPath]:
 @pytest.fixture
 def sweeper(pool: "Pool", store: FilesystemStore, dispatched: list[DispatchPath]) -> Sweeper:
     rules = SweepRules(
-        period_s=1.0, undispatched_after_s=30.0, doomed_for_s=120.0, max_claims=3
+        period_s=1.0,
+        undispatched_after_s=30.0,
+        doomed_for_s=120.0,
+        max_claims=3,
+        inbox_kept_days=60,
     )
     return Sweeper(pool, store, rules=rules, dispatched=dispatched.append)
 
@@ -107,3 +112,17 @@ async def test_what_a_dead_worker_stored_is_deleted_later(
     with pytest.raises(ObjectMissing):
         await store.size_bytes(key)
     assert await jobs.pool.fetchval("SELECT count(*) FROM doomed_prefixes") == 0
+
+
+async def test_messages_are_remembered_for_longer_than_they_can_come_again(
+    sweeper: Sweeper, jobs: Jobs
+) -> None:
+    old, young = new_id(), new_id()
+    await jobs.pool.execute(
+        "INSERT INTO inbox (event_id, received_at) VALUES "
+        "($1, now() - interval '61 days'), ($2, now() - interval '59 days')",
+        old,
+        young,
+    )
+    await sweeper.sweep()
+    assert [row["event_id"] for row in await jobs.pool.fetch("SELECT * FROM inbox")] == [young]

@@ -34,7 +34,13 @@ def dispatched() -> list[DispatchPath]:
 
 @pytest.fixture
 def sweepers(pool: "Pool", store: FilesystemStore, dispatched: list[DispatchPath]) -> list[Sweeper]:
-    rules = SweepRules(period_s=PERIOD_S, undispatched_after_s=30.0, doomed_for_s=0.0, max_claims=3)
+    rules = SweepRules(
+        period_s=PERIOD_S,
+        undispatched_after_s=30.0,
+        doomed_for_s=0.0,
+        max_claims=3,
+        inbox_kept_days=60,
+    )
     return [
         Sweeper(pool, store, rules=rules, dispatched=dispatched.append) for _ in range(SWEEPERS)
     ]
