@@ -9,6 +9,7 @@ import ctypes
 import os
 import resource
 import signal
+import struct
 from collections.abc import Mapping
 
 import landlock
@@ -18,6 +19,7 @@ import trials
 OPEN_FILES = 16
 NOBODY = 65534
 
+_CAPABILITY_VERSION_3 = 0x20080522
 _PR_SET_PDEATHSIG = 1
 _PR_SET_NO_NEW_PRIVS = 38
 
@@ -36,6 +38,7 @@ def confine(*, parent: int, address_space_bytes: int, cpu_s: int) -> list[str]:
         }
     )
     become_nobody()
+    drop_capabilities()
     die_with(parent)
     held = trials.limits_that_hold(
         address_space_bytes=address_space_bytes, cpu_s=cpu_s, open_files=OPEN_FILES
@@ -58,13 +61,19 @@ def limit(limits: Mapping[int, tuple[int, int]]) -> None:
 
 
 def become_nobody() -> None:
-    """Root drops its rights; anyone else has none to drop."""
+    """Root becomes a user who owns nothing; anyone else stays who they are."""
     if os.geteuid() != 0:
         return
     with contextlib.suppress(OSError):
         os.setgroups([])
         os.setresgid(NOBODY, NOBODY, NOBODY)
         os.setresuid(NOBODY, NOBODY, NOBODY)
+
+
+def drop_capabilities() -> None:
+    """Give up what a user who is not root may have been lent."""
+    header = struct.pack("=Ii", _CAPABILITY_VERSION_3, 0)
+    ctypes.CDLL(None).capset(header, bytes(24))
 
 
 def die_with(parent: int) -> None:

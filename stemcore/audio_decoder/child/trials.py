@@ -6,6 +6,7 @@ import resource
 import socket
 import sys
 from collections.abc import Callable, Mapping
+from pathlib import Path
 
 
 def limits_that_hold(*, address_space_bytes: int, cpu_s: int, open_files: int) -> list[str]:
@@ -16,7 +17,7 @@ def limits_that_hold(*, address_space_bytes: int, cpu_s: int, open_files: int) -
             "processor_time": lambda: _unless(0 <= _processor_limit_s() <= cpu_s),
             "file_size": _write_a_file,
             "descriptors": lambda: _hold(open_files + 1),
-            "privileges": lambda: _unless(os.geteuid() != 0),
+            "privileges": lambda: _unless(os.geteuid() != 0 and not _capabilities()),
         }
     )
 
@@ -52,6 +53,11 @@ def _unless(limited: bool) -> None:
 
 def _processor_limit_s() -> int:
     return resource.getrlimit(resource.RLIMIT_CPU)[0]
+
+
+def _capabilities() -> int:
+    status = Path("/proc/self/status").read_text()
+    return int(status.partition("CapEff:")[2].split()[0], 16)
 
 
 def _write_a_file() -> None:
