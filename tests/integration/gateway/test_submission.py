@@ -19,10 +19,10 @@ from gateway.jobs.source_probe import FixedProbe
 from gateway.jobs.submission import SubmissionService
 from gateway.settings import GatewaySettings, StorageSettings
 from stemcore.audio_decoder import SourceFacts
-from stemcore.topics import JOBS_TOPIC
 from stemcore.errors import ErrorCode, Unavailable
 from stemcore.messages import JobRequested, decode
 from stemcore.storage.filesystem import FilesystemStore
+from stemcore.topics import JOBS_TOPIC
 from tests.integration.gateway.conftest import Caller, Gateway, running_gateway, signed_in
 from tests.integration.gateway.songs import wav
 
