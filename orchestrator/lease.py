@@ -17,7 +17,8 @@ _log = structlog.get_logger(__name__)
 class Lease:
     """A claim's lease as its holder knows it: it ends here no later than in the database.
 
-    `asked_at_s` is the monotonic time before the claim was asked for.
+    `asked_at_s` is the monotonic time before the claim was asked for. `is_unanswered` tells whether
+    the database owes the answer to a renewal.
     """
 
     def __init__(
@@ -27,6 +28,7 @@ class Lease:
         self._claims = claims
         self._length_s = length_s
         self._held_until_s = asked_at_s + length_s
+        self.is_unanswered = False
 
     async def taken(self) -> None:
         """Renew until the claim is somebody else's, or nobody's any more."""
@@ -45,11 +47,13 @@ class Lease:
         """Whether the claim is still ours, once the database tells."""
         while True:
             asked_at_s = monotonic()
+            self.is_unanswered = True
             try:
                 held = await self._claims.renew(self.claim)
             except Unavailable as error:
                 _log.warning("lease_not_renewed", reason=error.message)
                 await asyncio.sleep(RETRY_S)
             else:
+                self.is_unanswered = False
                 self._held_until_s = asked_at_s + self._length_s
                 return held

@@ -125,8 +125,9 @@ class Slot:
             if taken.done():
                 taken.result()
                 return LeaseLost(str(claim.job_id))
-            _log.warning("lease_ran_out")
-            return Interrupted()
+            _log.warning("lease_ran_out", database_away=lease.is_unanswered)
+            # Otherwise we have slept, perhaps because of the job: the sweeper will count that.
+            return Interrupted() if lease.is_unanswered else LeaseLost(str(claim.job_id))
         finally:
             for task in tasks:
                 task.cancel()

@@ -86,9 +86,17 @@ async def first_of(lease: Lease) -> str:
 async def test_it_runs_out_while_nobody_answers(answer: Callable[[], Awaitable[bool]]) -> None:
     book = Book(answer)
     began = monotonic()
-    assert await first_of(lease_on(book)) == "expired"
+    lease = lease_on(book)
+    assert await first_of(lease) == "expired"
     assert monotonic() - began >= LENGTH_S
     assert book.asked > 0
+    assert lease.is_unanswered
+
+
+async def test_who_sleeps_beyond_it_cannot_blame_the_database() -> None:
+    lease = lease_on(Book(held), length_s=0.0)
+    await lease.expired()
+    assert not lease.is_unanswered
 
 
 async def test_a_hint_tells_at_once_that_it_was_taken() -> None:
@@ -122,5 +130,6 @@ async def test_a_renewal_counts_from_the_asking_not_from_the_answer() -> None:
     answered.set()
     await until(is_renewed, timeout_s=PATIENCE_S)
     assert lease._held_until_s <= asked_by_s + LONG_S
+    assert not lease.is_unanswered
     renewing.cancel()
     await asyncio.gather(renewing, return_exceptions=True)
