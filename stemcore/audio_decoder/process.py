@@ -137,9 +137,12 @@ def _arguments(limits: DecodeLimits) -> dict[str, int]:
 
 @contextlib.contextmanager
 def _empty_folder() -> Generator[str]:
-    """A folder that is removed once the child is in it: nothing can ever be made there."""
-    folder = tempfile.mkdtemp(prefix="stemyard-decoder-")
+    """A folder that is removed before the child is in it: nothing can ever be made there, and
+    nothing is left of it whatever happens to us."""
+    path = Path(tempfile.mkdtemp(prefix="stemyard-decoder-"))
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    path.rmdir()
     try:
-        yield folder
+        yield f"/proc/self/fd/{descriptor}"
     finally:
-        Path(folder).rmdir()
+        os.close(descriptor)
