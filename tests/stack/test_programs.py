@@ -210,3 +210,18 @@ async def test_what_the_full_stack_prints_works_when_it_is_pasted(runtimes: Path
         f"job.{status}" for status in ("accepted", "queued", "running", "succeeded")
     }
     assert processes_below(runtimes / "full") == []
+
+
+@pytest.mark.parametrize(
+    ("server", "advice"), [("KAFKA__JAVA", "apt-get install"), ("MINIO__PROGRAM", "make servers")]
+)
+async def test_the_full_stack_says_how_to_get_what_is_missing(
+    runtimes: Path, monkeypatch: pytest.MonkeyPatch, server: str, advice: str
+) -> None:
+    monkeypatch.setenv(f"STEMYARD_STACK_{server}", "/nowhere")
+    async with program(runtimes, "up", "--stack", "full", *TINY) as process:
+        output = await whole_output(process)
+    assert process.returncode == 1
+    assert advice in output
+    assert "Traceback" not in output
+    assert processes_below(runtimes / "full") == []
