@@ -95,7 +95,7 @@ verify: exporters ## NAME=name CHECKPOINT=file REPOSITORY=dir
 	  --repository "$${REPOSITORY:-model_repository}"
 
 .PHONY: train-mini
-train-mini: exporters ## Train stemyard-mini again from seeds, two hours, and judge it
+train-mini: exporters ## Train stemyard-mini again from seeds, three hours, and judge it
 	$(EXPORTERS)/bin/python -m training prepare
 	$(EXPORTERS)/bin/python -m training train
 	$(EXPORTERS)/bin/python -m training publish

@@ -44,7 +44,7 @@ def _parser() -> argparse.ArgumentParser:
     train = verbs.add_parser("train", help="train stemyard-mini, or go on where it stopped")
     train.add_argument("--cache", type=Path, default=_CACHE)
     train.add_argument("--run", default="mini")
-    train.add_argument("--minutes", type=float, default=90.0, help="active time of the whole run")
+    train.add_argument("--minutes", type=float, default=160.0, help="active time of the whole run")
     train.add_argument("--seed", type=int, default=1)
     train.add_argument("--learning-rate", type=float, default=TrainingPlan().learning_rate)
     train.set_defaults(verb=_train)

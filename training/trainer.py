@@ -28,7 +28,7 @@ class TrainingPlan:
     """One run. The learning rate follows the active time, so that the run ends on time."""
 
     seed: int = 1
-    budget_s: float = 5_400.0
+    budget_s: float = 9_600.0
     excerpts: int = 2
     workers: int = 2
     learning_rate: float = 5e-3
