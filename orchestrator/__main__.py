@@ -16,7 +16,7 @@ from stemcore.telemetry.context import with_trace_id
 from stemcore.telemetry.logs import configure_logs
 
 # Of the grace at the end: to finish jobs, and to finish segments. The rest is for giving back.
-FINISHING_SHARE, DRAINING_SHARE = 0.5, 0.3
+FINISHING_SHARE, DRAINING_SHARE = 0.4, 0.5
 
 _log = structlog.get_logger(__name__)
 
@@ -24,7 +24,7 @@ _log = structlog.get_logger(__name__)
 async def run(orchestrator: Orchestrator, *, stopping: asyncio.Event, grace_s: float) -> None:
     """Until `stopping`; then no job is taken, and all is over within `grace_s`.
 
-    Jobs that end in half of it end here; of the others the segments under way end, and they are
+    Jobs that soon end, end here; of the others the segments under way end, and they are
     given back.
     """
     async with asyncio.TaskGroup() as group:
