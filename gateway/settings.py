@@ -69,7 +69,11 @@ class LimitSettings(BaseModel):
 
 
 class GatewaySettings(BaseSettings):
-    """Everything the gateway's composition root needs."""
+    """Everything the gateway's composition root needs.
+
+    `default_model` is for submissions that name none. `demo_account` creates test@example.com with
+    the password password123: never where strangers can reach it.
+    """
 
     model_config = SettingsConfigDict(
         env_prefix="STEMYARD_GATEWAY_",

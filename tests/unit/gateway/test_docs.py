@@ -4,7 +4,6 @@ import re
 from pathlib import Path
 
 from gateway.problems import STATUS_BY_CODE
-from gateway.settings import GatewaySettings
 from tests.unit.gateway.test_openapi import OPERATIONS
 
 TEXT = (Path(__file__).parents[3] / "docs" / "api.md").read_text()
@@ -25,14 +24,3 @@ def test_every_route_is_listed() -> None:
     }
     assert set(OPERATIONS) <= listed
     assert listed - set(OPERATIONS) == set()
-
-
-def test_every_listed_setting_is_one() -> None:
-    table = TEXT[TEXT.index("## Settings") :]
-    for name in re.findall(r"`([A-Z]+(?:_[A-Z]+)*(?:__[A-Z_]+)?)`", table):
-        if name in {"STEMYARD_GATEWAY_", "SIGTERM", "INFO"}:
-            continue
-        section, _, field = name.lower().partition("__")
-        annotation = GatewaySettings.model_fields[section].annotation
-        assert annotation is not None
-        assert not field or field in annotation.model_fields, name
