@@ -36,11 +36,12 @@ async def test_a_job_taken_over_is_published_by_its_new_holder_alone(
     successor = dataclasses.replace(floor, separator=MemorySeparator(GAINS))
     async with floor.open():
         await gate.reached.wait()
-        # What the sweeper does to a worker it believes dead.
-        await jobs.pool.execute(
-            "UPDATE jobs SET status = 'queued', lease_expires_at = NULL WHERE id = $1", job_id
-        )
+        # It waits already, so that it is the one to take the job and not the first worker again.
         async with successor.open():
+            # What the sweeper does to a worker it believes dead.
+            await jobs.pool.execute(
+                "UPDATE jobs SET status = 'queued', lease_expires_at = NULL WHERE id = $1", job_id
+            )
             row = await jobs.become(job_id, *ENDED)
             gate.opened.set()
     assert (row["status"], row["lease_token"]) == ("succeeded", 2)
