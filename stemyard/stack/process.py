@@ -137,6 +137,9 @@ class SupervisedProcess:
         self._process = await self._spawn()
         self.starts += 1
         try:
+            if self._stopping.is_set():
+                # It was not there yet when it was to be stopped: nobody else will.
+                _kill_group(self._process.pid)
             return await self._process.wait()
         finally:
             # What outlives its leader (Triton's stubs) would hold memory, and cores.

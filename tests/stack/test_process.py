@@ -131,6 +131,16 @@ async def test_who_ignores_the_request_to_stop_is_killed(tmp_path: Path) -> None
     await gone(stubborn)
 
 
+async def test_who_is_being_started_when_all_is_to_end_ends_too(tmp_path: Path) -> None:
+    process = SupervisedProcess(shell("exec sleep 60", tmp_path))
+    keeping = asyncio.create_task(process.keep_running())
+    # As far as the first wait, which is for the new process.
+    await asyncio.sleep(0)
+    await process.stop()
+    await asyncio.wait_for(keeping, LIMIT_S)
+    assert process.pid is None
+
+
 async def test_a_failed_block_still_ends_everything(tmp_path: Path) -> None:
     leader: int | None = None
     with pytest.raises(StackError, match="something else"):
