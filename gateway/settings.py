@@ -18,7 +18,8 @@ from stemcore.telemetry.traces import TraceSettings
 
 class ScratchSettings(BaseModel):
     """Where a source lies while it is looked into, if the store is elsewhere: two files at most
-    as large as `limits.upload_bytes`, for as many probes as run at a time."""
+    as large as `limits.upload_bytes`, for as many probes as run at a time. The machine's folder
+    for temporary files unless another is named."""
 
     root: Path = Field(default_factory=lambda: Path(tempfile.gettempdir()))
 

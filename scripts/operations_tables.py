@@ -89,7 +89,8 @@ def groups(
     own: list[Setting] = []
     nested: list[Group] = []
     for name, annotation, declared, bounds in _fields(model):
-        default = declared if given is None else getattr(given, name)
+        is_open = given is None or declared == CHOSEN_AT_START
+        default = declared if is_open else getattr(given, name)
         inner = _model_in(annotation)
         if inner is not None:
             held = default if isinstance(default, inner) else None
