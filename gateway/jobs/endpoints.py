@@ -53,6 +53,7 @@ _SUBMISSION_ERRORS = (
     ErrorCode.ENGINE_UNAVAILABLE,
     ErrorCode.STORAGE_UNAVAILABLE,
     ErrorCode.DECODER_UNAVAILABLE,
+    ErrorCode.SCRATCH_FULL,
 )
 
 IdempotencyKey = Annotated[

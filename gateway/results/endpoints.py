@@ -19,9 +19,11 @@ _CACHING = "private, no-cache"
 
 StemName = Annotated[str, Path(max_length=100, examples=["drums"])]
 _BINARY = {"schema": {"type": "string", "format": "binary"}}
-_HEADERS = {
-    name: {"schema": {"type": "string"}}
-    for name in ("ETag", "Accept-Ranges", "Content-Disposition", "Content-Length")
+_ARCHIVE_HEADERS = {
+    name: {"schema": {"type": "string"}} for name in ("Content-Disposition", "Content-Length")
+}
+_HEADERS = _ARCHIVE_HEADERS | {
+    name: {"schema": {"type": "string"}} for name in ("ETag", "Accept-Ranges")
 }
 _AUDIO = dict.fromkeys(("audio/wav", "audio/flac"), _BINARY)
 _STEM_RESPONSES: dict[int | str, dict[str, Any]] = {
@@ -35,6 +37,7 @@ _STEM_RESPONSES: dict[int | str, dict[str, Any]] = {
     **problems(
         ErrorCode.JOB_NOT_FOUND,
         ErrorCode.STEM_NOT_FOUND,
+        ErrorCode.NOT_FOUND,
         ErrorCode.JOB_NOT_FINISHED,
         ErrorCode.RANGE_NOT_SATISFIABLE,
         ErrorCode.INVALID_REQUEST,
@@ -110,12 +113,13 @@ router.add_api_route(
     responses={
         200: {
             "description": "A ZIP of all results, not compressed.",
-            "headers": _HEADERS,
+            "headers": _ARCHIVE_HEADERS,
             "content": {"application/zip": _BINARY},
         },
         **problems(
             ErrorCode.JOB_NOT_FOUND,
             ErrorCode.STEM_NOT_FOUND,
+            ErrorCode.NOT_FOUND,
             ErrorCode.JOB_NOT_FINISHED,
             ErrorCode.STORAGE_UNAVAILABLE,
         ),
