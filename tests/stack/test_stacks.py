@@ -29,7 +29,7 @@ from tests.stack.conftest import (
 
 NAMES = ("one-machine", "full")
 PROGRESS_LIMIT_S = 60.0
-FIRST_SEGMENT_LIMIT_S = 12.0
+FIRST_SEGMENT_LIMIT_S = 5.0
 START_LIMIT_S = 60.0
 REQUEST_TIMEOUT_S = 60.0
 

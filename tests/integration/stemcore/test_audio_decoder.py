@@ -23,6 +23,7 @@ from stemcore.audio_decoder import (
 )
 from stemcore.audio_decoder.process import DecoderBroken, DecoderProcess
 from stemcore.errors import ErrorCode, InvalidInput
+from tests.integration.stemcore.decoders import decoders
 from tests.integration.stemcore.encoded import encode, silent_film, tones
 
 REFUSED_WITHIN_S = 5.0
@@ -96,7 +97,7 @@ async def test_bad_sources_have_a_code_each_and_no_process_left(
             await decoder.decode(path, collect)
         assert time.monotonic() - began < REFUSED_WITHIN_S
     assert (probed.value.code, decoded.value.code) == (code, code)
-    assert not psutil.Process().children()
+    assert not decoders()
 
 
 async def test_half_a_header_is_malformed(decoder: AudioDecoder, tmp_path: Path) -> None:
@@ -215,8 +216,9 @@ async def test_the_clock_ends_a_decoding(tmp_path: Path) -> None:
     path = wav(tmp_path / "song.wav", tones(44_100 * 60))
 
     def dawdle(stream: PcmStream) -> None:
-        next(stream.blocks())
-        while psutil.Process().children():
+        blocks = stream.blocks()
+        next(blocks)
+        while decoders():
             time.sleep(0.01)
 
     async with decoder_with(DecodeLimits(decode_timeout_s=0.5)) as decoder:
@@ -231,9 +233,10 @@ async def test_cancelling_ends_the_process(decoder: AudioDecoder, tmp_path: Path
     loop = asyncio.get_running_loop()
 
     def dawdle(stream: PcmStream) -> None:
-        next(stream.blocks())
+        blocks = stream.blocks()
+        next(blocks)
         loop.call_soon_threadsafe(begun.set)
-        while psutil.Process().children():
+        while decoders():
             time.sleep(0.01)
 
     task = asyncio.create_task(decoder.decode(path, dawdle))
@@ -241,7 +244,7 @@ async def test_cancelling_ends_the_process(decoder: AudioDecoder, tmp_path: Path
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    assert not psutil.Process().children()
+    assert not decoders()
 
 
 def test_a_child_that_dies_over_a_source_is_a_refusal(tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from stemcore.audio_decoder import (
 from stemcore.audio_decoder.pool import DecoderPool
 from stemcore.errors import ErrorCode, Unavailable
 from stemyard.stack.waiting import until
+from tests.integration.stemcore.decoders import decoders
 from tests.integration.stemcore.encoded import tones
 
 HERE = Path(__file__).parent
@@ -45,10 +46,6 @@ def song(tmp_path: Path) -> Path:
     return path
 
 
-def children() -> set[int]:
-    return {child.pid for child in psutil.Process().children()}
-
-
 async def test_each_source_has_a_process_of_its_own() -> None:
     pool = DecoderPool(SandboxSettings(warm=1), limits=DecodeLimits())
     await pool.open()
@@ -59,12 +56,12 @@ async def test_each_source_has_a_process_of_its_own() -> None:
         assert not psutil.pid_exists(pids[-1])
     await pool.close()
     assert len(set(pids)) == 3
-    assert not children()
+    assert not decoders()
 
 
 async def test_a_signal_to_our_process_group_does_not_reach_them() -> None:
     async with open_decoder(SandboxSettings(warm=1), limits=DecodeLimits()):
-        assert all(os.getpgid(child) == child for child in children())
+        assert all(os.getpgid(child.pid) == child.pid for child in decoders())
 
 
 async def test_as_many_as_wished_wait(song: Path) -> None:
@@ -72,16 +69,16 @@ async def test_as_many_as_wished_wait(song: Path) -> None:
         await until(lambda: _are(3), timeout_s=TIMEOUT_S)
         await decoder.probe(song)
         await until(lambda: _are(3), timeout_s=TIMEOUT_S)
-    assert not children()
+    assert not decoders()
 
 
 async def _are(count: int) -> bool:
-    return len(children()) == count
+    return len(decoders()) == count
 
 
 async def test_one_that_died_waiting_is_replaced_and_no_source_blamed(song: Path) -> None:
     async with open_decoder(SandboxSettings(warm=2), limits=DecodeLimits()) as decoder:
-        for child in psutil.Process().children():
+        for child in decoders():
             child.kill()
         facts = await decoder.probe(song)
     assert facts.sample_rate_hz == 44_100
@@ -95,7 +92,7 @@ async def test_a_decoder_that_cannot_be_started_is_our_fault(song: Path) -> None
         await decoder.probe(song)
     await pool.close()
     assert failure.value.code is ErrorCode.DECODER_UNAVAILABLE
-    assert not children()
+    assert not decoders()
 
 
 async def test_they_die_with_their_parent() -> None:
