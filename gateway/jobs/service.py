@@ -7,6 +7,7 @@ import structlog
 
 from gateway.jobs.job import Job, JobFilter, results_prefix, source_prefix
 from gateway.jobs.repository import JobRepository
+from stemcore.errors import Unavailable
 from stemcore.storage.port import ObjectStore, StorageError
 
 _log = structlog.get_logger(__name__)
@@ -51,8 +52,8 @@ class JobService:
         try:
             for prefix in prefixes:
                 await self._store.delete_prefix(prefix)
-        except StorageError as error:
+            if not worker_may_write:
+                await self._jobs.forget_prefixes(*prefixes)
+        except (StorageError, Unavailable) as error:
+            # The job is gone all the same: to say otherwise would have it asked for again.
             _log.warning("objects_left_to_sweeper", job_id=str(job_id), reason=str(error))
-            return
-        if not worker_may_write:
-            await self._jobs.forget_prefixes(*prefixes)

@@ -6,6 +6,9 @@ from uuid import UUID
 
 import pytest
 
+from gateway.jobs.repository import JobRepository
+from gateway.jobs.service import JobService
+from stemcore.errors import ErrorCode, Unavailable
 from stemcore.jobs import JobStatus
 from tests.integration.gateway.conftest import Caller, Floor, Gateway, SignUp
 
@@ -187,6 +190,25 @@ async def test_deleting_a_running_job_leaves_its_prefixes_to_the_sweeper(
     job = await caller.submitted()
     await floor.start(job["id"])
     assert (await caller.http.delete(f"/v1/jobs/{job['id']}")).status_code == 204
+    assert gateway.stored_files() == before
+    assert await _doomed(pool, job["id"]) == [f"results/{job['id']}/", f"sources/{job['id']}/"]
+
+
+class ForgetfulRepository(JobRepository):
+    """Loses the database once the job is deleted."""
+
+    async def forget_prefixes(self, *prefixes: str) -> None:  # noqa: ARG002
+        raise Unavailable(ErrorCode.SERVICE_UNAVAILABLE, "The database does not answer.")
+
+
+async def test_a_deletion_is_done_although_the_database_then_goes_away(
+    caller: Caller, floor: Floor, gateway: Gateway, pool: "Pool"
+) -> None:
+    before = gateway.stored_files()
+    job = await caller.submitted()
+    jobs = JobService(ForgetfulRepository(pool, max_live_jobs=10), store=floor.store)
+    await jobs.delete(caller.account_id, UUID(job["id"]))
+    assert (await caller.http.get(f"/v1/jobs/{job['id']}")).status_code == 404
     assert gateway.stored_files() == before
     assert await _doomed(pool, job["id"]) == [f"results/{job['id']}/", f"sources/{job['id']}/"]
 
