@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 
 HERE = Path(__file__).parent
 NOWHERE = Path("/nonexistent")
+START_TIMEOUT_S = 60
 shared = pytest_asyncio.fixture(scope="session", loop_scope="session")
 fresh = pytest_asyncio.fixture(loop_scope="session")
 
@@ -116,7 +117,7 @@ async def running_gateway(
     # `_serve` rather than `serve`: signals belong to pytest.
     serving = asyncio.create_task(server._serve())
     try:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(START_TIMEOUT_S):
             await server.listening.wait()
         yield Gateway(
             address=server.address,
