@@ -13,6 +13,15 @@ if TYPE_CHECKING:
 # Imported where they are used: the exporters' environment has none of it.
 
 
+@pytest.fixture
+def unused_tcp_port() -> int:
+    """Below those of outgoing connections: pytest-asyncio's own could be taken by any client."""
+    from stemyard.stack.ports import free_ports  # noqa: PLC0415
+
+    (port,) = free_ports(1)
+    return port
+
+
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def kafka_server(
     tmp_path_factory: pytest.TempPathFactory,
