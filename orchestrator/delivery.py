@@ -14,6 +14,7 @@ from orchestrator.audio.resample import RateConverter
 from orchestrator.mix import CHANNELS
 from orchestrator.tape import Tape
 from stemcore.separation_request import AudioFormat, ClipMode, OutputOptions
+from stemcore.tasks import to_its_end
 
 Samples = NDArray[np.float32]
 T = TypeVar("T")
@@ -98,7 +99,8 @@ async def timed(report: DeliveryReport, work: Callable[[], T]) -> T:
         started = thread_time()
         return work(), thread_time() - started
 
-    value, seconds = await asyncio.to_thread(measured)
+    # An encoder must not be closed while a thread is still in it.
+    value, seconds = await to_its_end(asyncio.to_thread(measured))
     report.encode_s += seconds
     return value
 

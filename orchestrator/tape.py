@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from orchestrator.mix import CHANNELS, FRAME_BYTES, peak_of, scratch_errors, write_fully
+from stemcore.tasks import to_its_end
 
 Samples = NDArray[np.float32]
 
@@ -47,7 +48,8 @@ class Tape:
 
     async def append(self, block: Samples) -> None:
         """Take the next samples of all stems, (stems, channels, n)."""
-        await asyncio.to_thread(self._write, block)
+        # Closed under the thread that writes, its descriptor could be another file's already.
+        await to_its_end(asyncio.to_thread(self._write, block))
         async with self._grown:
             self._frames += block.shape[-1]
             self._grown.notify_all()
