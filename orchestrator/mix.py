@@ -23,6 +23,9 @@ Samples = NDArray[np.float32]
 CHANNELS = 2
 FRAME_BYTES = 4 * CHANNELS
 
+# Far above all music, and far enough below the end of float32 for sums and gains.
+LARGEST_SAMPLE = np.float32(2.0**100)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MixFacts:
@@ -129,9 +132,10 @@ class _Spool:
 
 
 def _checked(block: Samples) -> Samples:
-    if not np.isfinite(block).all():
+    if not (np.abs(block) <= LARGEST_SAMPLE).all():
         raise InvalidInput(
-            ErrorCode.INVALID_SAMPLES, "The audio holds samples that are infinite or not numbers."
+            ErrorCode.INVALID_SAMPLES,
+            "The audio holds samples that are infinite, not numbers or beyond all measure.",
         )
     return block
 

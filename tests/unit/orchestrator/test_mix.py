@@ -71,7 +71,7 @@ def test_windows_hold_zeros_outside_the_track(tmp_path: Path) -> None:
     assert np.array_equal(inside, samples[10:30].T)
 
 
-@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 3e38, -3e38])
 def test_samples_that_are_no_numbers_are_refused(tmp_path: Path, value: float) -> None:
     samples = track(1_000)
     samples[777, 1] = value
