@@ -9,6 +9,7 @@ from uuid import UUID
 import httpx
 import pytest
 
+from gateway.events import service
 from gateway.events.repository import EventRepository
 from gateway.events.service import EventService
 from gateway.settings import GatewaySettings
@@ -19,7 +20,7 @@ from tests.integration.gateway.conftest import Caller, Floor
 if TYPE_CHECKING:
     from stemcore.database.pool import Pool
 
-PATIENCE_S = 10
+PATIENCE_S = 30
 
 
 async def events_of(answer: httpx.Response) -> AsyncIterator[dict[str, Any]]:
@@ -62,14 +63,17 @@ async def test_a_stream_tells_everything_in_order_and_ends(caller: Caller, floor
     assert progress["at"].endswith("Z")
 
 
-async def test_a_change_is_told_at_once(caller: Caller, floor: Floor) -> None:
+async def test_a_change_is_told_at_once(
+    caller: Caller, floor: Floor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # So that nothing but the notification can bring it.
+    monkeypatch.setattr(service, "POLL_S", 10 * PATIENCE_S)
     job = await caller.submitted()
     async with caller.http.stream("GET", f"/v1/jobs/{job['id']}/events") as answer:
         events = events_of(answer)
         await anext(events)
         await floor.move(job["id"], JobStatus.QUEUED)
-        # Well below the slow poll.
-        async with asyncio.timeout(1.5):
+        async with asyncio.timeout(PATIENCE_S):
             assert (await anext(events))["event"] == "job.queued"
 
 

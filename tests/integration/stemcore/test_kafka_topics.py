@@ -1,5 +1,6 @@
 """Topics on a real broker: made as the settings say, and compared with them."""
 
+import asyncio
 from typing import TYPE_CHECKING
 
 import pytest
@@ -49,8 +50,9 @@ async def test_what_differs_is_told_once_and_left_alone(kafka_server: "RunningKa
 async def test_two_that_make_it_at_once_both_find_it(kafka_server: "RunningKafka") -> None:
     name = f"test.{new_id()}"
     makers = [topics_of(kafka_server, **{name: TopicSettings(partitions=1)}) for _ in range(2)]
-    for maker in makers:
-        assert await maker.ensure() == frozenset()
+    found = await asyncio.gather(*(maker.ensure() for maker in makers))
+    assert found == [frozenset(), frozenset()]
+    assert await makers[0].ensure() == frozenset()
 
 
 async def test_more_replicas_than_brokers_are_refused_by_the_name_of_the_setting(
