@@ -56,7 +56,8 @@ class AudioDecoder:
         await asyncio.to_thread(refuse_by_content, path, max_bytes=limits.max_bytes)
 
         def work(process: DecoderProcess, source: Path) -> T:
-            return consume(pcm_stream(process, source))
+            with pcm_stream(process, source) as stream:
+                return consume(stream)
 
         return await self._supervised(work, path, timeout_s=limits.decode_timeout_s)
 

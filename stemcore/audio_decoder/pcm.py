@@ -1,10 +1,11 @@
 """What a decoder process tells and sends: blocking, for a thread of its own."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,7 +27,7 @@ class DecodedSource:
 class PcmStream:
     """Decoded float32 blocks (frames, channels) at the source's rate; read it to its end once."""
 
-    def __init__(self, process: DecoderProcess, pipe: int, opened: dict[str, Any]) -> None:
+    def __init__(self, process: DecoderProcess, pipe: BinaryIO, opened: dict[str, Any]) -> None:
         self._process = process
         self._pipe = pipe
         self._opened = opened
@@ -41,11 +42,10 @@ class PcmStream:
         """Blocks of at most BLOCK_FRAMES; raises InvalidInput when the source breaks off."""
         channels = int(self._opened["channels"])
         frame_bytes = 4 * channels
-        with os.fdopen(self._pipe, "rb", buffering=0) as pipe:
-            while data := _read_full(pipe.fileno(), BLOCK_FRAMES * frame_bytes):
-                whole = len(data) // frame_bytes * frame_bytes
-                samples = np.frombuffer(data[:whole], dtype=np.float32)
-                yield samples.reshape(-1, channels)
+        while data := _read_full(self._pipe.fileno(), BLOCK_FRAMES * frame_bytes):
+            whole = len(data) // frame_bytes * frame_bytes
+            samples = np.frombuffer(data[:whole], dtype=np.float32)
+            yield samples.reshape(-1, channels)
         finished = self._process.answer()
         self._ended = DecodedSource(
             facts=_facts(self._opened, duration_s=finished["duration_s"]),
@@ -67,17 +67,16 @@ def probed_facts(process: DecoderProcess, path: Path) -> SourceFacts:
     return _facts(opened, duration_s=process.answer()["duration_s"])
 
 
-def pcm_stream(process: DecoderProcess, path: Path) -> PcmStream:
-    """Have all of it decoded into a pipe."""
+@contextmanager
+def pcm_stream(process: DecoderProcess, path: Path) -> Generator[PcmStream]:
+    """Have all of it decoded into a pipe, which is closed at the end."""
     ours, theirs = os.pipe2(os.O_CLOEXEC)
-    try:
-        process.request("decode", source=path, pcm=theirs)
-    finally:
-        os.close(theirs)
-    try:
-        return PcmStream(process, os.dup(ours), process.answer())
-    finally:
-        os.close(ours)
+    with os.fdopen(ours, "rb", buffering=0) as pipe:
+        try:
+            process.request("decode", source=path, pcm=theirs)
+        finally:
+            os.close(theirs)
+        yield PcmStream(process, pipe, process.answer())
 
 
 def _facts(opened: dict[str, Any], *, duration_s: float) -> SourceFacts:

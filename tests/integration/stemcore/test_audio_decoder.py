@@ -21,6 +21,7 @@ from stemcore.audio_decoder import (
     SandboxSettings,
     open_decoder,
 )
+from stemcore.audio_decoder.pcm import pcm_stream
 from stemcore.audio_decoder.process import DecoderBroken, DecoderProcess
 from stemcore.errors import ErrorCode, InvalidInput
 from tests.integration.stemcore.decoders import decoders
@@ -50,6 +51,10 @@ def started(limits: DecodeLimits | None = None) -> DecoderProcess:
 def collect(stream: PcmStream) -> tuple[NDArray[np.float32], DecodedSource]:
     samples = np.concatenate(list(stream.blocks()))
     return samples, stream.ended
+
+
+def open_descriptors() -> int:
+    return psutil.Process().num_fds()
 
 
 def noise(path: Path) -> Path:
@@ -259,6 +264,15 @@ def test_a_child_that_dies_over_a_source_is_a_refusal(tmp_path: Path) -> None:
     os.close(ours)
     os.close(theirs)
     assert refusal.value.code is ErrorCode.UNREADABLE_AUDIO
+
+
+def test_a_refused_source_leaves_no_descriptor_open(tmp_path: Path) -> None:
+    path = noise(tmp_path / "song.flac")
+    with started() as process:
+        held = open_descriptors()
+        with pytest.raises(InvalidInput), pcm_stream(process, path):
+            pytest.fail("it was opened")
+        assert open_descriptors() == held
 
 
 def test_a_child_that_died_before_its_source_came_blames_nobody(tmp_path: Path) -> None:
