@@ -119,6 +119,9 @@ class Submissions:
                 size_bytes = await self._store.size_bytes(key)
             except ObjectMissing:
                 raise _refused(f"There is no object {key!r}.") from None
+            except ValueError as error:
+                # A store may keep names for itself.
+                raise _refused(str(error)) from None
         if size_bytes == 0:
             raise InvalidInput(ErrorCode.EMPTY_FILE, "The file is empty.")
         if size_bytes > self._max_source_bytes:

@@ -1,8 +1,10 @@
 """Objects as files below a directory: the one-machine stack's store."""
 
 import asyncio
+import errno
 import hashlib
 import os
+import stat
 from collections.abc import AsyncIterable, AsyncIterator, Generator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -15,6 +17,7 @@ from stemcore.tasks import to_its_end
 CHUNK_BYTES = 1 << 20
 _PARTIAL = ".partial"
 _REVEAL_ATTEMPTS = 5
+_NO_SUCH_FILE = (errno.ENOENT, errno.ENOTDIR, errno.EISDIR)
 
 
 class FilesystemStore:
@@ -24,7 +27,8 @@ class FilesystemStore:
         self._root = root.resolve()
 
     async def put(self, key: str, chunks: AsyncIterable[bytes]) -> StoredObject:
-        """Store the chunks under `key`; a failed or cancelled put leaves nothing."""
+        """Store the chunks under `key`; a put that fails or is cancelled before it moves the whole
+        file into its place leaves nothing, a later cancellation waits for the object."""
         target = self._path(key)
         digest = hashlib.sha256()
         with _translated():
@@ -43,10 +47,8 @@ class FilesystemStore:
     ) -> AsyncIterator[bytes]:
         """The bytes [start, stop) in chunks."""
         with _translated():
-            try:
+            with _missing(key):
                 file = self._path(key).open("rb")
-            except FileNotFoundError:
-                raise ObjectMissing(key) from None
             with file:
                 file.seek(start)
                 left = (stop if stop is not None else os.fstat(file.fileno()).st_size) - start
@@ -59,11 +61,8 @@ class FilesystemStore:
 
     async def size_bytes(self, key: str) -> int:
         """The object's size."""
-        with _translated():
-            try:
-                return self._path(key).stat().st_size
-            except FileNotFoundError:
-                raise ObjectMissing(key) from None
+        with _translated(), _missing(key):
+            return _size_bytes(self._path(key))
 
     async def delete_prefix(self, prefix: str) -> int:
         """Delete every object whose key starts with `prefix`, and the folders left empty.
@@ -101,6 +100,13 @@ class FilesystemStore:
         if _PARTIAL in parts:
             raise ValueError(f"not an object key: {key!r}")
         return self._root.joinpath(*parts)
+
+
+def _size_bytes(path: Path) -> int:
+    status = path.stat()
+    if not stat.S_ISREG(status.st_mode):
+        raise IsADirectoryError(errno.EISDIR, "not an object", str(path))
+    return status.st_size
 
 
 def _flush(descriptor: int, file: object) -> None:
@@ -147,6 +153,17 @@ def _remove_empty_folders(folder: Path, root: Path) -> None:
         except OSError:
             return
         folder = folder.parent
+
+
+@contextmanager
+def _missing(key: str) -> Generator[None]:
+    """Folders, and what would lie below a file, are no objects."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _NO_SUCH_FILE:
+            raise
+        raise ObjectMissing(key) from error
 
 
 @contextmanager

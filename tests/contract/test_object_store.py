@@ -87,6 +87,15 @@ async def test_what_was_never_put_is_missing(store: ObjectStore) -> None:
         await content(store, "a")
 
 
+@pytest.mark.parametrize("key", ["a", "a/b/c"])
+async def test_what_is_no_object_beside_one_is_missing(store: ObjectStore, key: str) -> None:
+    await store.put("a/b", chunked(b"x"))
+    with pytest.raises(ObjectMissing):
+        await store.size_bytes(key)
+    with pytest.raises(ObjectMissing):
+        await content(store, key)
+
+
 async def test_a_key_put_again_has_the_newer_content(store: ObjectStore) -> None:
     await store.put("a", chunked(b"old and longer"))
     await store.put("a", chunked(b"new"))
@@ -156,7 +165,13 @@ async def test_puts_and_deletions_beside_each_other_do_not_disturb(store: Object
     await asyncio.gather(*(cycle(number) for number in range(4)))
 
 
-@pytest.mark.parametrize("key", ["", "/a", "a/", "a//b", "../a", "a/../b", "a/./b", "ä", "a\n"])
+@pytest.mark.parametrize(
+    "key",
+    [
+        *("", "/a", "a/", "a//b", "../a", "a/../b", "a/./b", "ä", "a\n"),
+        *(f"a/{'x' * 256}", "/".join("x" * 513)),
+    ],
+)
 async def test_a_key_that_leads_astray_is_refused(
     store: ObjectStore, tmp_path: Path, key: str
 ) -> None:
