@@ -99,10 +99,11 @@ class Intake:
         async def effect(connection: "PooledConnection") -> None:
             await bury(connection, arrival, reason=reason)
 
-        await self._once(effect, identity=identity)
-        self._watch.buried()
+        if await self._once(effect, identity=identity):
+            self._watch.buried()
 
-    async def _once(self, effect: Effect, *, identity: UUID) -> None:
+    async def _once(self, effect: Effect, *, identity: UUID) -> bool:
+        """Whether this was the first time."""
         async with self._pool.acquire() as connection, connection.transaction():
             fresh = await connection.fetchval(
                 "INSERT INTO inbox (event_id) VALUES ($1) ON CONFLICT DO NOTHING RETURNING true",
@@ -112,3 +113,4 @@ class Intake:
         if job_id is not None:
             self._dispatched(self._path)
             _log.info("job_queued", job_id=str(job_id), path=self._path)
+        return bool(fresh)
