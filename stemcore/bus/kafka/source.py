@@ -134,12 +134,34 @@ class KafkaSource:
 
     async def _read(self, consumer: Any) -> AsyncGenerator[KafkaDelivery]:
         while True:
-            with kafka_errors():
-                record: ConsumerRecord[bytes, bytes] = await consumer.getone()
-            delivery = self._delivery(consumer, record)
+            try:
+                with kafka_errors():
+                    record: ConsumerRecord[bytes, bytes] = await consumer.getone()
+                delivery = self._delivery(consumer, record)
+            except UnicodeDecodeError as error:
+                delivery = await self._unreadable(consumer, error)
             yield delivery
             if not delivery.acknowledged:
                 delivery.give_back()
+
+    async def _unreadable(self, consumer: Any, error: UnicodeDecodeError) -> KafkaDelivery:
+        """In place of a record with a header whose name is no UTF-8, and of those that its sender
+        batched behind it: aiokafka cannot tell them apart, and would never get beyond them."""
+        # Private: nothing else tells at which of the partitions it has stopped.
+        partition: TopicPartition = next(iter(consumer._fetcher._records))
+        offset: int = await consumer.position(partition)
+        consumer.seek(partition, offset + 1)
+        return KafkaDelivery(
+            consumer=consumer,
+            arrival=Arrival(
+                topic=partition.topic,
+                payload=f"unreadable: a header's name is no UTF-8: {error.object!r}",
+                position=Position(partition=partition.partition, offset=offset),
+            ),
+            partition=partition,
+            offset=offset,
+            commit_timeout_s=self._settings.request_timeout_s,
+        )
 
     def _delivery(self, consumer: Any, record: "ConsumerRecord[bytes, bytes]") -> KafkaDelivery:
         return KafkaDelivery(

@@ -15,6 +15,7 @@ from stemcore.messages import Undecodable
 from stemyard.stack.waiting import until
 from tests.integration.kafka_records import Channel
 from tests.servers.kafka import running_kafka
+from tests.stack.kcat import shell
 
 if TYPE_CHECKING:
     from tests.servers.kafka import RunningKafka
@@ -96,6 +97,24 @@ async def test_bytes_that_are_no_text_and_none_at_all_hold_nothing_up(
     assert [arrival.payload for arrival in arrivals] == ["\x00", "\\xff\\xfe{", "", "last"]
     assert all(isinstance(arrival.message, Undecodable) for arrival in arrivals)
     assert [arrival.position.offset for arrival in arrivals if arrival.position] == [0, 1, 2, 3]
+
+
+async def test_a_header_whose_name_is_no_text_holds_nothing_up(
+    kafka_server: "RunningKafka",
+) -> None:
+    channel = Channel(bootstrap=kafka_server.bootstrap)
+    await channel.write("first")
+    await shell(
+        f"printf second | kcat -P -b {kafka_server.bootstrap} -t {channel.name} -p 0"
+        " -H $(printf '\\377\\376=x')"
+    )
+    await channel.write("third")
+    reader = member(channel)
+    async with reading(reader):
+        await seen(3, reader)
+    assert reader.payloads[0] == "first"
+    assert "no UTF-8" in reader.payloads[1]
+    assert reader.payloads[2] == "third"
 
 
 @pytest.mark.parametrize("compression", ["gzip", "lz4", "snappy", "zstd"])
