@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from stemcore.database.pool import Pool, PooledConnection
 
 SHORTEST_PAUSE_S = 0.05
+DELETED_AT_A_TIME = 100
 
 _log = structlog.get_logger(__name__)
 
@@ -157,12 +158,19 @@ class Sweeper:
             _log.warning("job_swept", job_id=str(job_id))
 
     async def _delete_doomed(self) -> None:
+        """Up to the first that fails: leases would run out unseen while a store that hangs is
+        asked again and again. In any order, so that none stands in the way of others for good."""
         rows = await self._pool.fetch(
-            "SELECT prefix FROM doomed_prefixes WHERE created_at < now() - $1::interval",
+            """
+            SELECT prefix FROM doomed_prefixes
+             WHERE created_at < now() - $1::interval ORDER BY random() LIMIT $2
+            """,
             timedelta(seconds=self._rules.doomed_for_s),
+            DELETED_AT_A_TIME,
         )
         for row in rows:
-            await self._delete(row["prefix"])
+            if not await self._delete(row["prefix"]):
+                return
 
     async def _forget_messages(self) -> None:
         await self._pool.execute(
@@ -170,11 +178,12 @@ class Sweeper:
             timedelta(days=self._rules.inbox_kept_days),
         )
 
-    async def _delete(self, prefix: str) -> None:
+    async def _delete(self, prefix: str) -> bool:
         try:
             deleted = await self._store.delete_prefix(prefix)
         except StorageError as error:
             _log.warning("prefix_not_deleted", prefix=prefix, reason=str(error))
-            return
+            return False
         await self._pool.execute("DELETE FROM doomed_prefixes WHERE prefix = $1", prefix)
         _log.info("prefix_deleted", prefix=prefix, objects=deleted)
+        return True

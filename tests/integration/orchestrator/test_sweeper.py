@@ -12,7 +12,8 @@ from orchestrator.sweeper import Sweeper, SweepRules
 from stemcore.ids import new_id
 from stemcore.separation_request import SEPARATION
 from stemcore.storage.filesystem import FilesystemStore
-from stemcore.storage.port import ObjectMissing
+from stemcore.storage.memory import MemoryStore
+from stemcore.storage.port import ObjectMissing, StorageError
 from tests.integration.orchestrator.conftest import Jobs
 
 if TYPE_CHECKING:
@@ -27,16 +28,18 @@ def dispatched() -> list[DispatchPath]:
     return []
 
 
+RULES = SweepRules(
+    period_s=1.0,
+    undispatched_after_s=30.0,
+    doomed_for_s=120.0,
+    max_claims=3,
+    inbox_kept_days=60,
+)
+
+
 @pytest.fixture
 def sweeper(pool: "Pool", store: FilesystemStore, dispatched: list[DispatchPath]) -> Sweeper:
-    rules = SweepRules(
-        period_s=1.0,
-        undispatched_after_s=30.0,
-        doomed_for_s=120.0,
-        max_claims=3,
-        inbox_kept_days=60,
-    )
-    return Sweeper(pool, store, rules=rules, dispatched=dispatched.append)
+    return Sweeper(pool, store, rules=RULES, dispatched=dispatched.append)
 
 
 async def claimed_and_abandoned(jobs: Jobs, claims: PostgresClaims, job_id: UUID) -> None:
@@ -112,6 +115,28 @@ async def test_what_a_dead_worker_stored_is_deleted_later(
     with pytest.raises(ObjectMissing):
         await store.size_bytes(key)
     assert await jobs.pool.fetchval("SELECT count(*) FROM doomed_prefixes") == 0
+
+
+class StoreAway(MemoryStore):
+    """Counts who asks in vain."""
+
+    asked = 0
+
+    async def delete_prefix(self, prefix: str) -> int:
+        self.asked += 1
+        raise StorageError(prefix)
+
+
+async def test_a_store_that_is_away_is_asked_once_in_a_round(
+    pool: "Pool", dispatched: list[DispatchPath]
+) -> None:
+    await pool.executemany(
+        "INSERT INTO doomed_prefixes VALUES ($1, now() - interval '1 hour')", [("a/",), ("b/",)]
+    )
+    store = StoreAway()
+    await Sweeper(pool, store, rules=RULES, dispatched=dispatched.append).sweep()
+    assert store.asked == 1
+    assert await pool.fetchval("SELECT count(*) FROM doomed_prefixes") == 2
 
 
 async def test_messages_are_remembered_for_longer_than_they_can_come_again(
