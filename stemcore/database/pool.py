@@ -58,7 +58,8 @@ def database_errors() -> Generator[None]:
         asyncpg.CannotConnectNowError,
         asyncpg.AdminShutdownError,
         asyncpg.CrashShutdownError,
-        asyncpg.TooManyConnectionsError,
+        # No connection, memory or room on the disk left.
+        asyncpg.InsufficientResourcesError,
         asyncpg.InterfaceError,
         asyncpg.QueryCanceledError,
         asyncpg.DeadlockDetectedError,
