@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -91,9 +92,10 @@ class House:
 
         await until(has_ended, timeout_s=SETTLED_WITHIN_S)
         job = await self.job(job_id)
-        seconds = job["ledger"].get("decode_s", 0.0)
         if job["status"] == "succeeded":
-            return Answer(code="ok", known="", seconds=seconds)
+            return Answer(code="ok", known="", seconds=job["ledger"]["decode_s"])
+        began, ended = (datetime.fromisoformat(job[at]) for at in ("started_at", "finished_at"))
+        seconds = (ended - began).total_seconds()
         return Answer(code=job["error"]["error_code"], known="decoding", seconds=seconds)
 
     async def job(self, job_id: str) -> dict[str, Any]:
