@@ -40,7 +40,7 @@ class MinioStore:
         self._front = front
         self._threads = threads
         self._ready = False
-        self._preparing = asyncio.Lock()
+        self._preparing: asyncio.Task[None] | None = None
 
     async def put(self, key: str, chunks: AsyncIterable[bytes]) -> StoredObject:
         """Store the chunks under `key`, in parts when they are many; the server checks each hash.
@@ -121,16 +121,20 @@ class MinioStore:
             raise
 
     async def _prepared(self) -> None:
+        """All who wait share one attempt, so that a silent store delays nobody twice."""
         if self._ready:
             return
-        async with self._preparing:
-            if not self._ready:
-                try:
-                    await self._in_thread(partial(prepare, self._bucket, self._settings), key="")
-                except StorageError as error:
-                    _log.warning("bucket_not_ready", bucket=self._bucket.name, reason=str(error))
-                    raise
-                self._ready = True
+        if self._preparing is None or self._preparing.done():
+            self._preparing = asyncio.create_task(self._prepare(), name="prepare the bucket")
+        await asyncio.shield(self._preparing)
+
+    async def _prepare(self) -> None:
+        try:
+            await self._in_thread(partial(prepare, self._bucket, self._settings), key="")
+        except StorageError as error:
+            _log.warning("bucket_not_ready", bucket=self._bucket.name, reason=str(error))
+            raise
+        self._ready = True
 
     async def _in_thread(self, work: Callable[[], T], *, key: str) -> T:
         with s3_errors(key):

@@ -227,6 +227,18 @@ async def test_it_opens_while_the_server_is_away_and_makes_its_bucket_later(
             assert await content(store, "song") == DATA
 
 
+async def test_a_store_that_is_silent_from_the_start_is_asked_for_all_at_once(
+    settings: S3Settings,
+) -> None:
+    async with faulty_link(settings.endpoint) as link:
+        link.answers = withheld
+        async with open_minio(behind(link, settings, **IMPATIENT)) as store:
+            asked = [store.size_bytes("a") for _ in range(8)]
+            refusals = await asyncio.gather(*asked, return_exceptions=True)
+        assert all(isinstance(refusal, StorageError) for refusal in refusals)
+        assert link.connections == 1 + IMPATIENT["retries"]
+
+
 async def test_a_bucket_that_vanished_is_no_missing_object(
     minio_server: RunningMinio, settings: S3Settings
 ) -> None:
