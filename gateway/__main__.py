@@ -3,6 +3,7 @@
 import sys
 
 from pydantic import ValidationError
+from pydantic_settings import SettingsError
 
 from gateway.app import create_app
 from gateway.composition import Replacements
@@ -31,6 +32,9 @@ def main() -> int:
         for item in error.errors(include_input=False, include_url=False):
             name = "__".join(str(part).upper() for part in item["loc"])
             sys.stderr.write(f"STEMYARD_GATEWAY_{name}: {item['msg']}\n")
+        return 2
+    except SettingsError as error:
+        sys.stderr.write(f"STEMYARD_GATEWAY_...: {error}\n")
         return 2
     return serve(settings)
 

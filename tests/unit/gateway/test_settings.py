@@ -53,6 +53,16 @@ def test_the_gateway_does_not_start_with_a_short_secret(
     assert "hidden" not in complaint
 
 
+def test_what_should_be_json_and_is_not_is_named(
+    environment: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    environment.setenv(PREFIX + "SANDBOX__REQUIRE", "[hidden")
+    assert main() == 2
+    complaint = capsys.readouterr().err
+    assert '"sandbox"' in complaint
+    assert "hidden" not in complaint
+
+
 S3 = {
     "STORAGE__S3__ENDPOINT": "https://s3.example.com",
     "STORAGE__S3__ACCESS_KEY": "hidden",
