@@ -1,10 +1,6 @@
 """Whether any of the brokers lets us in."""
 
-from typing import Any
-
-from aiokafka.conn import create_conn  # pyright: ignore[reportUnknownVariableType]
-
-from stemcore.bus.kafka.errors import kafka_errors
+from stemcore.bus.kafka.knock import knock
 from stemcore.bus.kafka.settings import KafkaSettings
 from stemcore.errors import Unavailable
 from stemcore.health import Check
@@ -17,7 +13,7 @@ def kafka_check(settings: KafkaSettings) -> Check:
         last_error: Unavailable | None = None
         for server in settings.hosts:
             try:
-                await _knock(server, settings)
+                await knock(server, settings)
             except Unavailable as error:
                 last_error = error
             else:
@@ -26,10 +22,3 @@ def kafka_check(settings: KafkaSettings) -> Check:
             raise last_error
 
     return ask
-
-
-async def _knock(server: str, settings: KafkaSettings) -> None:
-    host, _, port = server.rpartition(":")
-    with kafka_errors():
-        connection: Any = await create_conn(host, int(port), **settings.connection_options())
-        await connection.close()

@@ -8,7 +8,6 @@ from typing import Any
 import structlog
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
-from aiokafka.conn import create_conn  # pyright: ignore[reportUnknownVariableType]
 from aiokafka.errors import (
     ClusterAuthorizationFailedError,
     InvalidReplicationFactorError,
@@ -22,6 +21,7 @@ from aiokafka.errors import (
 from stemcore.bus.errors import BusAway, BusRefused
 from stemcore.bus.kafka.closing import within
 from stemcore.bus.kafka.errors import kafka_errors
+from stemcore.bus.kafka.knock import knock
 from stemcore.bus.kafka.settings import KafkaSettings, TopicSettings
 
 _FORBIDDEN = (ClusterAuthorizationFailedError, TopicAuthorizationFailedError)
@@ -98,12 +98,7 @@ class KafkaTopics:
     async def _why_nobody_answers(self) -> None:
         """Raises what aiokafka only logs: that a broker refuses us, and why."""
         for server in self._settings.hosts:
-            host, _, port = server.rpartition(":")
-            with kafka_errors():
-                connection: Any = await create_conn(
-                    host, int(port), **self._settings.connection_options()
-                )
-                await connection.close()
+            await knock(server, self._settings)
 
     async def _create(self, admin: Any, missing: Mapping[str, TopicSettings]) -> None:
         topics = [
