@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -246,21 +246,31 @@ async def test_a_server_killed_in_a_run_takes_its_stubs_along(tmp_path: Path) ->
         with psutil.Popen(
             plan.command, cwd=plan.working_directory, env=dict(plan.environment)
         ) as alone:
+            stubs: list[psutil.Process] = []
             try:
                 await until(plan.probe, timeout_s=STUB_LIMIT_S)
                 stubs = alone.children(recursive=True)
+                assert stubs
                 async with busy(doors, "stemyard-mini", stubs):
                     alone.kill()
-                    _, left = await asyncio.to_thread(
-                        psutil.wait_procs, stubs, timeout=STUB_LIMIT_S
-                    )
+                    await until(lambda: have_ended(stubs), timeout_s=STUB_LIMIT_S)
             finally:
-                alone.kill()
+                for process in (alone, *stubs):
+                    with suppress(psutil.NoSuchProcess):
+                        process.kill()
         plan.clean_up(alone.pid)
-    for stub in left:
-        stub.kill()
-    assert stubs
-    assert left == []
+
+
+async def have_ended(processes: list[psutil.Process]) -> bool:
+    """Whether nobody runs any more; the dead may wait long for a busy parent of all orphans."""
+    return not any(map(_runs, processes))
+
+
+def _runs(process: psutil.Process) -> bool:
+    try:
+        return process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 @asynccontextmanager
