@@ -26,6 +26,10 @@ class DecodeLimits:
         if min(getattr(self, name) for name in self.__slots__) <= 0:
             raise ValueError(f"limits must be positive: {self}")
 
+    def max_frames(self, sample_rate_hz: int, *, channels: int) -> int:
+        """What may come of one source."""
+        return min(int(self.max_duration_s * sample_rate_hz), self.max_samples // channels)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceFacts:

@@ -5,11 +5,12 @@ from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
+from stemcore.audio_decoder.answers import Opened, broken
 from stemcore.audio_decoder.facts import SourceFacts
 from stemcore.audio_decoder.process import DecoderProcess
 
@@ -27,7 +28,7 @@ class DecodedSource:
 class PcmStream:
     """Decoded float32 blocks (frames, channels) at the source's rate; read it to its end once."""
 
-    def __init__(self, process: DecoderProcess, pipe: BinaryIO, opened: dict[str, Any]) -> None:
+    def __init__(self, process: DecoderProcess, pipe: BinaryIO, opened: Opened) -> None:
         self._process = process
         self._pipe = pipe
         self._opened = opened
@@ -39,17 +40,24 @@ class PcmStream:
         return _facts(self._opened, duration_s=0.0)
 
     def blocks(self) -> Iterator[NDArray[np.float32]]:
-        """Blocks of at most BLOCK_FRAMES; raises InvalidInput when the source breaks off."""
-        channels = int(self._opened["channels"])
+        """Blocks of at most BLOCK_FRAMES; raises InvalidInput when the source breaks off.
+
+        The child counts and stops; more from it than allowed is a child that has lost its mind.
+        """
+        channels = self._opened.channels
         frame_bytes = 4 * channels
+        left = self._process.limits.max_frames(self._opened.sample_rate_hz, channels=channels)
         while data := _read_full(self._pipe.fileno(), BLOCK_FRAMES * frame_bytes):
             whole = len(data) // frame_bytes * frame_bytes
             samples = np.frombuffer(data[:whole], dtype=np.float32)
+            left -= len(samples) // channels
+            if left < 0:
+                raise broken()
             yield samples.reshape(-1, channels)
-        finished = self._process.answer()
+        finished = self._process.finished()
         self._ended = DecodedSource(
-            facts=_facts(self._opened, duration_s=finished["duration_s"]),
-            damaged_packets=finished["damaged_packets"],
+            facts=_facts(self._opened, duration_s=finished.duration_s),
+            damaged_packets=finished.damaged_packets,
         )
 
     @property
@@ -63,8 +71,8 @@ class PcmStream:
 def probed_facts(process: DecoderProcess, path: Path) -> SourceFacts:
     """Have the beginning decoded; facts with a provisional duration."""
     process.request("probe", source=path, pcm=None)
-    opened = process.answer()
-    return _facts(opened, duration_s=process.answer()["duration_s"])
+    opened = process.opened()
+    return _facts(opened, duration_s=process.finished().duration_s)
 
 
 @contextmanager
@@ -76,17 +84,17 @@ def pcm_stream(process: DecoderProcess, path: Path) -> Generator[PcmStream]:
             process.request("decode", source=path, pcm=theirs)
         finally:
             os.close(theirs)
-        yield PcmStream(process, pipe, process.answer())
+        yield PcmStream(process, pipe, process.opened())
 
 
-def _facts(opened: dict[str, Any], *, duration_s: float) -> SourceFacts:
+def _facts(opened: Opened, *, duration_s: float) -> SourceFacts:
     return SourceFacts(
         duration_s=duration_s,
-        sample_rate_hz=opened["sample_rate_hz"],
-        channels=opened["channels"],
-        codec=opened["codec"],
-        container=opened["container"],
-        channel_names=tuple(opened["channel_names"]),
+        sample_rate_hz=opened.sample_rate_hz,
+        channels=opened.channels,
+        codec=opened.codec,
+        container=opened.container,
+        channel_names=opened.channel_names,
     )
 
 

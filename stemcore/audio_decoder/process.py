@@ -14,6 +14,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Literal, Self
 
+from stemcore.audio_decoder.answers import Finished, Opened, answer_in, broken
 from stemcore.audio_decoder.facts import DecodeLimits
 from stemcore.audio_decoder.protections import Protection
 from stemcore.errors import ErrorCode, InvalidInput
@@ -32,7 +33,7 @@ class DecoderProcess:
     """One child for one source. It dies with the thread that started it."""
 
     def __init__(self, limits: DecodeLimits) -> None:
-        self._limits = limits
+        self.limits = limits
         self.protections: frozenset[Protection] = frozenset()
         self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs, _empty_folder() as folder:
@@ -91,7 +92,7 @@ class DecoderProcess:
 
         Raises DecoderBroken when the child is gone before it has seen the source.
         """
-        packet = json.dumps({"mode": mode, "limits": asdict(self._limits)}).encode()
+        packet = json.dumps({"mode": mode, "limits": asdict(self.limits)}).encode()
         descriptor = os.open(source, os.O_RDONLY | os.O_CLOEXEC)
         try:
             handed = [descriptor] if pcm is None else [descriptor, pcm]
@@ -104,27 +105,36 @@ class DecoderProcess:
         if not accepted:
             raise DecoderBroken("it was gone before its source came")
 
-    def answer(self) -> dict[str, Any]:
-        """The next packet; raises InvalidInput for a refusal and for a child that died."""
+    def opened(self) -> Opened:
+        """The next answer; raises InvalidInput for a refusal and for a child that died."""
+        answer = self._answer()
+        if not isinstance(answer, Opened):
+            raise broken()
+        answer.require_within(self.limits)
+        return answer
+
+    def finished(self) -> Finished:
+        """The last answer; raises as `opened` does."""
+        answer = self._answer()
+        if not isinstance(answer, Finished):
+            raise broken()
+        return answer
+
+    def _answer(self) -> Opened | Finished:
         try:
             packet = self._control.recv(PACKET_BYTES)
         except ConnectionError:
             packet = b""
         if not packet:
             raise self._refusal_of_the_dead()
-        answer: dict[str, Any] = json.loads(packet)
-        if answer["event"] == "failed":
-            raise InvalidInput(
-                ErrorCode(answer["code"]), answer["message"], details=answer["details"]
-            )
-        return answer
+        return answer_in(packet)
 
     def _refusal_of_the_dead(self) -> InvalidInput:
         if self._process.wait() == -signal.SIGXCPU:
             return InvalidInput(
                 ErrorCode.DECODE_TIMEOUT, "Decoding took more processor time than allowed."
             )
-        return InvalidInput(ErrorCode.UNREADABLE_AUDIO, "The decoder broke on this file.")
+        return broken()
 
 
 def _arguments(limits: DecodeLimits) -> dict[str, int]:

@@ -119,7 +119,7 @@ def test_a_playlist_the_sniffer_missed_opens_no_neighbour(tmp_path: Path, hidden
     with started() as process:
         process.request("probe", source=path, pcm=None)
         with pytest.raises(InvalidInput) as refusal:
-            process.answer()
+            process.opened()
     assert refusal.value.code is ErrorCode.UNSUPPORTED_FORMAT
 
 
@@ -257,10 +257,10 @@ def test_a_child_that_dies_over_a_source_is_a_refusal(tmp_path: Path) -> None:
     ours, theirs = os.pipe()
     with started() as process:
         process.request("decode", source=path, pcm=theirs)
-        process.answer()
+        process.opened()
         process.kill()
         with pytest.raises(InvalidInput) as refusal:
-            process.answer()
+            process.opened()
     os.close(ours)
     os.close(theirs)
     assert refusal.value.code is ErrorCode.UNREADABLE_AUDIO
@@ -288,7 +288,7 @@ def test_the_child_has_nothing_but_its_descriptors(tmp_path: Path) -> None:
     ours, theirs = os.pipe()
     with started(DecodeLimits(address_space_bytes=3 << 30)) as process:
         process.request("decode", source=path, pcm=theirs)
-        process.answer()
+        process.opened()
         child = Path(f"/proc/{process.pid}")
         limits, status = (child / "limits").read_text(), (child / "status").read_text()
         held = {str(link.readlink()) for link in (child / "fd").iterdir()}
