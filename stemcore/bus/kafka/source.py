@@ -149,8 +149,9 @@ class KafkaSource:
         batched behind it: aiokafka cannot tell them apart, and would never get beyond them."""
         # Private: nothing else tells at which of the partitions it has stopped.
         partition: TopicPartition = next(iter(consumer._fetcher._records))
-        offset: int = await consumer.position(partition)
-        consumer.seek(partition, offset + 1)
+        with kafka_errors():
+            offset: int = await consumer.position(partition)
+            consumer.seek(partition, offset + 1)
         return KafkaDelivery(
             consumer=consumer,
             arrival=Arrival(
