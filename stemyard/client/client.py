@@ -3,7 +3,7 @@
 import asyncio
 import hashlib
 import json
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from types import TracebackType
@@ -53,10 +53,17 @@ class StemyardClient:
         return token
 
     async def submit(
-        self, song: Path, *, model: str | None = None, output: Mapping[str, Any] | None = None
+        self,
+        song: Path,
+        *,
+        model: str | None = None,
+        stems: Sequence[str] | None = None,
+        output: Mapping[str, Any] | None = None,
     ) -> Job:
-        """Sends the file as it is, streamed."""
+        """Sends the file as it is, streamed; all stems unless some are named."""
         fields = {} if model is None else {"model": model}
+        if stems is not None:
+            fields["stems"] = ",".join(stems)
         if output is not None:
             fields["output"] = json.dumps(dict(output))
         with song.open("rb") as file:
