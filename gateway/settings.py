@@ -16,7 +16,7 @@ from stemcore.telemetry.metrics_door import MetricsSettings
 from stemcore.telemetry.traces import TraceSettings
 
 
-class ScratchSettings(BaseModel):
+class ScratchSettings(BaseModel, extra="forbid"):
     """Where a source lies while it is looked into, if the store is elsewhere: two files at most
     as large as `limits.upload_bytes`, for as many probes as run at a time. The machine's folder
     for temporary files unless another is named."""
@@ -24,7 +24,7 @@ class ScratchSettings(BaseModel):
     root: Path = Field(default_factory=lambda: Path(tempfile.gettempdir()))
 
 
-class DownloadSettings(BaseModel):
+class DownloadSettings(BaseModel, extra="forbid"):
     """How results leave: through the gateway, or straight from an S3 store by a presigned address
     that holds for `lifetime_s`."""
 
@@ -32,7 +32,7 @@ class DownloadSettings(BaseModel):
     lifetime_s: int = Field(default=300, ge=1, le=7 * 86_400)
 
 
-class HttpSettings(BaseModel):
+class HttpSettings(BaseModel, extra="forbid"):
     """Where the door is, and how it closes."""
 
     host: str = "127.0.0.1"
@@ -42,7 +42,7 @@ class HttpSettings(BaseModel):
     cors_origins: tuple[str, ...] = ()
 
 
-class AuthSettings(BaseModel):
+class AuthSettings(BaseModel, extra="forbid"):
     """How access tokens are signed and how long they hold."""
 
     secret: SecretStr = Field(min_length=32)
@@ -51,7 +51,7 @@ class AuthSettings(BaseModel):
     access_token_lifetime_s: int = Field(default=900, ge=60, le=7 * 86_400)
 
 
-class LimitSettings(BaseModel):
+class LimitSettings(BaseModel, extra="forbid"):
     """What one account may ask for."""
 
     upload_bytes: int = Field(default=1 << 30, gt=0)

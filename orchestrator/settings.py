@@ -16,13 +16,13 @@ from stemcore.telemetry.metrics_door import MetricsSettings
 from stemcore.telemetry.traces import TraceSettings
 
 
-class ScratchSettings(BaseModel):
+class ScratchSettings(BaseModel, extra="forbid"):
     """Where runs keep their PCM: 3 h of audio take up to 19 GB, four stems at once."""
 
     root: Path
 
 
-class LeaseSettings(BaseModel):
+class LeaseSettings(BaseModel, extra="forbid"):
     """How long a claim is held without a sign of life, and how often a job is tried."""
 
     length_s: float = Field(default=30.0, ge=1)

@@ -21,7 +21,7 @@ MAX_MESSAGE_BYTES = 2**31 - 1
 _log = structlog.get_logger(__name__)
 
 
-class TritonSettings(BaseModel):
+class TritonSettings(BaseModel, extra="forbid"):
     """Where Triton's gRPC door is, and how long to wait for what.
 
     `infer_timeout_s` bounds one segment, waiting in the server's queue included; `outage_s` how

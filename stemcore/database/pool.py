@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     Pool = asyncpg.Pool[asyncpg.Record]
 
 
-class DatabaseSettings(BaseModel):
+class DatabaseSettings(BaseModel, extra="forbid"):
     """Where PostgreSQL is and how long to wait for it."""
 
     dsn: SecretStr

@@ -24,7 +24,7 @@ _CONNECTION_TIMEOUT_S = 10.0
 _log = structlog.get_logger(__name__)
 
 
-class MetricsSettings(BaseModel):
+class MetricsSettings(BaseModel, extra="forbid"):
     """Where metrics and probes are served; not at all without a port, on a free one with 0."""
 
     host: str = "127.0.0.1"

@@ -37,7 +37,7 @@ _COMPLAIN_EVERY_S = 60.0
 _propagator = TraceContextTextMapPropagator()
 
 
-class TraceSettings(BaseModel):
+class TraceSettings(BaseModel, extra="forbid"):
     """Where spans are sent, by OTLP over HTTP; without an `endpoint` none are made.
 
     `sampling_ratio` is the share of the traces begun here that are kept; who sends a `traceparent`

@@ -53,6 +53,15 @@ def test_the_gateway_does_not_start_with_a_short_secret(
     assert "hidden" not in complaint
 
 
+@pytest.mark.parametrize("name", ["HTTP__PROT", "DATABASE__POOL", "TRITON__ADRESS", "TRACES__URL"])
+def test_a_misspelt_setting_is_named(
+    environment: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    environment.setenv(PREFIX + name, "1")
+    assert main() == 2
+    assert f"{PREFIX}{name}: " in capsys.readouterr().err
+
+
 def test_what_should_be_json_and_is_not_is_named(
     environment: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
