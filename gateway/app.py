@@ -29,6 +29,28 @@ from gateway.version import VERSION
 MAX_SMALL_BODY_BYTES = 64 * 1024
 STREAMED_PATHS = frozenset({"/v1/jobs"})
 
+# What pages of other origins may send us, and read of our answers, beside what every page may.
+SENT_FROM_ELSEWHERE = (
+    "Authorization",
+    "Content-Type",
+    "Idempotency-Key",
+    "If-None-Match",
+    "If-Range",
+    "Last-Event-ID",
+    "Range",
+    REQUEST_ID,
+)
+SHOWN_ELSEWHERE = (
+    "Accept-Ranges",
+    "Content-Disposition",
+    "Content-Range",
+    "ETag",
+    "Idempotency-Replayed",
+    "Location",
+    "Retry-After",
+    REQUEST_ID,
+)
+
 ROUTERS = (
     accounts.router,
     jobs.router,
@@ -100,8 +122,8 @@ def _install_middleware(
             CORSMiddleware,
             allow_origins=settings.http.cors_origins,
             allow_methods=["GET", "POST", "DELETE", "HEAD"],
-            allow_headers=["Authorization", "Content-Type", "Idempotency-Key", "Last-Event-ID"],
-            expose_headers=[REQUEST_ID, "Location", "Content-Disposition", "ETag"],
+            allow_headers=SENT_FROM_ELSEWHERE,
+            expose_headers=SHOWN_ELSEWHERE,
         )
     app.add_middleware(
         RequestContext,

@@ -24,7 +24,8 @@ _STACKS = {"one-machine": StackSettings, "full": FullStackSettings}
 def main(arguments: Sequence[str] | None = None) -> int:
     """The exit status."""
     chosen = _parser().parse_args(arguments)
-    console = Console()
+    # Names of files are shown as they are: brackets in them are no markup.
+    console = Console(markup=False)
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr)
     if chosen.verb == "demo":
         if chosen.song is not None and not chosen.song.is_file():

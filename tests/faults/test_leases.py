@@ -130,7 +130,8 @@ async def test_a_worker_told_to_stop_ends_a_job_that_its_grace_allows(
 
 
 async def test_a_cancelled_job_stops_within_a_segment(floor: Floor, song: bytes) -> None:
-    worker = await floor.start(TRITON__WINDOW=WINDOW)
+    # Segments so long that the notification is there before the next.
+    worker = await floor.start(segment_s=LONG_SEGMENT_S, TRITON__WINDOW=WINDOW)
     job_id = await floor.jobs.submit(song)
     await floor.holder(job_id)
     account_id: UUID = (await floor.jobs.row(job_id))["account_id"]

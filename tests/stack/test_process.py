@@ -173,7 +173,7 @@ async def test_a_silent_process_times_out_with_its_log(tmp_path: Path) -> None:
                     "echo still thinking; exec sleep 60",
                     tmp_path,
                     probe=probe(tmp_path / "never"),
-                    start_timeout_s=0.3,
+                    start_timeout_s=2.0,
                 )
             )
             await process.ready()

@@ -31,7 +31,7 @@ STEMS = ("drums", "bass", "other", "vocals")
 def short_song(tmp_path: Path) -> Path:
     """Mono at 48 kHz, and a name a shell would stumble over."""
     made = song(seed=3, duration_s=9.0)
-    path = tmp_path / "a song's name.flac"
+    path = tmp_path / "a song's [own] name.flac"
     soundfile.write(path, made.mix[0], 48_000, subtype="PCM_24")
     return path
 
@@ -95,6 +95,7 @@ async def test_demo_leaves_the_stems_of_a_given_song_and_nothing_else(
     async with program(runtimes, *arguments) as process:
         output = await whole_output(process)
     assert process.returncode == 0, output
+    assert f"{short_song.name} sent as job" in output.replace("\n", " ")
     assert {path.name for path in out.iterdir()} == {
         "result.json",
         *(f"{stem}.wav" for stem in STEMS),

@@ -148,7 +148,19 @@ async def test_other_origins_are_let_in_only_where_they_are_named(
     ):
         named = await http.get("/v1/models", headers=ours)
         other = await http.get("/v1/models", headers={"Origin": "https://evil.example.com"})
+        asked = await http.options(
+            "/v1/jobs",
+            headers=ours
+            | {
+                "Access-Control-Request-Method": "POST",
+                "Access-Control-Request-Headers": "authorization, idempotency-key, x-request-id",
+            },
+        )
     assert named.headers["Access-Control-Allow-Origin"] == ours["Origin"]
+    assert {"Retry-After", "Content-Range"} <= set(
+        named.headers["Access-Control-Expose-Headers"].split(", ")
+    )
+    assert asked.status_code == 200
     assert "Access-Control-Allow-Origin" not in other.headers
 
 

@@ -112,9 +112,11 @@ async def test_a_cancelled_upload_leaves_no_parts(
 async def test_a_frozen_store_is_given_up_in_time(
     minio_server: RunningMinio, settings: S3Settings
 ) -> None:
+    async with open_minio(settings) as store:
+        await store.put("song", chunked(DATA))
     async with faulty_link(minio_server.endpoint) as link:
         async with open_minio(behind(link, settings, **IMPATIENT)) as store:
-            await store.put("song", chunked(DATA))
+            assert await store.size_bytes("song") == len(DATA)
             link.requests = withheld
             async with asyncio.timeout(PATIENCE_S):
                 for work in (
@@ -211,7 +213,9 @@ async def test_it_opens_while_the_server_is_away_and_makes_its_bucket_later(
 ) -> None:
     async with running_minio(tmp_path) as server:
         await server.stop()
-        async with open_minio(bucket_of(server, **IMPATIENT)) as store:
+        # A closed port refuses at once, and an open one may be slow.
+        impatient = IMPATIENT | {"read_timeout_s": 10.0}
+        async with open_minio(bucket_of(server, **impatient)) as store:
             with pytest.raises(StorageError):
                 await store.size_bytes("song")
             with pytest.raises(StorageError):
