@@ -29,7 +29,7 @@ WINDOW = 2
 SETTLED_WITHIN_S = 60.0
 HOP_SAMPLES = int(0.75 * SEGMENT_SAMPLES)
 PREVIEW_SEGMENTS = 2
-LONG_SEGMENTS = 60
+LONG_SEGMENTS = 308
 # How much later than alone a preview may be done, in segments.
 OVERTAKEN_WITHIN = 3
 
