@@ -47,7 +47,7 @@ class FilesystemStore:
     ) -> AsyncIterator[bytes]:
         """The bytes [start, stop) in chunks."""
         with _translated():
-            with _missing(key):
+            with _missing(key, root=self._root):
                 file = self._path(key).open("rb")
             with file:
                 file.seek(start)
@@ -61,7 +61,7 @@ class FilesystemStore:
 
     async def size_bytes(self, key: str) -> int:
         """The object's size."""
-        with _translated(), _missing(key):
+        with _translated(), _missing(key, root=self._root):
             return _size_bytes(self._path(key))
 
     async def delete_prefix(self, prefix: str) -> int:
@@ -156,12 +156,12 @@ def _remove_empty_folders(folder: Path, root: Path) -> None:
 
 
 @contextmanager
-def _missing(key: str) -> Generator[None]:
-    """Folders, and what would lie below a file, are no objects."""
+def _missing(key: str, *, root: Path) -> Generator[None]:
+    """Folders, and what would lie below a file, are no objects; a root that is none is no store."""
     try:
         yield
     except OSError as error:
-        if error.errno not in _NO_SUCH_FILE:
+        if error.errno not in _NO_SUCH_FILE or (root.exists() and not root.is_dir()):
             raise
         raise ObjectMissing(key) from error
 
