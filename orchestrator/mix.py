@@ -1,10 +1,8 @@
 """The mix: the source as the model takes it, in a scratch file, with what one pass over it told."""
 
-import errno
 import hashlib
 import os
-from collections.abc import Generator, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, Self
@@ -16,7 +14,8 @@ from orchestrator.audio.mixdown import mixdown_matrix, mixed_down
 from orchestrator.audio.normalisation import Normalisation, TrackMoments
 from orchestrator.audio.resample import RateConverter, scaled_frames
 from stemcore.audio_decoder import DecodedSource, SourceFacts
-from stemcore.errors import ErrorCode, InvalidInput, Unavailable
+from stemcore.errors import ErrorCode, InvalidInput
+from stemcore.scratch import scratch_errors
 
 Samples = NDArray[np.float32]
 
@@ -150,14 +149,3 @@ def write_fully(descriptor: int, samples: Samples) -> None:
     view = samples.data.cast("B")
     while view:
         view = view[os.write(descriptor, view) :]
-
-
-@contextmanager
-def scratch_errors() -> Generator[None]:
-    """Tell a full scratch disk from other errors."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-            raise
-        raise Unavailable(ErrorCode.SCRATCH_FULL, "The scratch disk is full.") from error

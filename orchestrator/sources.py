@@ -7,8 +7,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from orchestrator.claims import Claim
-from orchestrator.mix import scratch_errors
 from stemcore.errors import ErrorCode, InvalidInput, Unavailable
+from stemcore.scratch import scratch_errors
 from stemcore.storage.port import ObjectMissing, ObjectStore, StorageError
 
 

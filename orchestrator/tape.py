@@ -11,7 +11,8 @@ from typing import BinaryIO, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from orchestrator.mix import CHANNELS, FRAME_BYTES, peak_of, scratch_errors, write_fully
+from orchestrator.mix import CHANNELS, FRAME_BYTES, peak_of, write_fully
+from stemcore.scratch import scratch_errors
 from stemcore.tasks import to_its_end
 
 Samples = NDArray[np.float32]

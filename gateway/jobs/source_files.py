@@ -1,14 +1,13 @@
 """A stored source as a file on this machine, for programs that read files."""
 
 import asyncio
-import errno
 import tempfile
-from collections.abc import AsyncGenerator, Generator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
+from collections.abc import AsyncGenerator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
-from stemcore.errors import ErrorCode, Unavailable
+from stemcore.scratch import scratch_errors
 from stemcore.storage.filesystem import FilesystemStore
 from stemcore.storage.port import ObjectStore, StorageError
 
@@ -44,7 +43,7 @@ class FetchedFiles:
     @asynccontextmanager
     async def file(self, key: str) -> AsyncGenerator[Path]:
         """A copy, of `max_bytes` at most; the kernel frees it even if this process is killed."""
-        with _scratch_errors(), tempfile.TemporaryFile(dir=self._scratch) as copy:
+        with scratch_errors(), tempfile.TemporaryFile(dir=self._scratch) as copy:
             await self._fetch(key, copy)
             yield Path(f"/proc/self/fd/{copy.fileno()}")
 
@@ -56,13 +55,3 @@ class FetchedFiles:
                 raise StorageError(f"{key} is larger than what was stored")
             await asyncio.to_thread(copy.write, chunk)
         await asyncio.to_thread(copy.flush)
-
-
-@contextmanager
-def _scratch_errors() -> Generator[None]:
-    try:
-        yield
-    except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-            raise
-        raise Unavailable(ErrorCode.SCRATCH_FULL, "The scratch disk is full.") from error

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from orchestrator.audio.wav import quantised, sample_bytes, wav_header, wav_padding
 from orchestrator.delivery import DeliveryReport, FileFormat, timed
-from orchestrator.mix import CHANNELS, scratch_errors
+from orchestrator.mix import CHANNELS
+from stemcore.scratch import scratch_errors
 from stemcore.separation_request import AudioFormat
 
 Samples = NDArray[np.float32]
