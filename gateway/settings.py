@@ -4,19 +4,20 @@ import tempfile
 from pathlib import Path
 from typing import Self
 
-from pydantic import BaseModel, Field, SecretStr, model_validator
+from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from stemcore.audio_decoder import DecodeLimits, SandboxSettings
 from stemcore.bus.kafka.settings import KafkaSettings
 from stemcore.catalogue.triton import TritonSettings
 from stemcore.database.pool import DatabaseSettings
+from stemcore.settings import SettingsSection
 from stemcore.storage.settings import StorageSettings
 from stemcore.telemetry.metrics_door import MetricsSettings
 from stemcore.telemetry.traces import TraceSettings
 
 
-class ScratchSettings(BaseModel, extra="forbid"):
+class ScratchSettings(SettingsSection):
     """Where a source lies while it is looked into, if the store is elsewhere: two files at most
     as large as `limits.upload_bytes`, for as many probes as run at a time. The machine's folder
     for temporary files unless another is named."""
@@ -24,7 +25,7 @@ class ScratchSettings(BaseModel, extra="forbid"):
     root: Path = Field(default_factory=lambda: Path(tempfile.gettempdir()))
 
 
-class DownloadSettings(BaseModel, extra="forbid"):
+class DownloadSettings(SettingsSection):
     """How results leave: through the gateway, or straight from an S3 store by a presigned address
     that holds for `lifetime_s`."""
 
@@ -32,7 +33,7 @@ class DownloadSettings(BaseModel, extra="forbid"):
     lifetime_s: int = Field(default=300, ge=1, le=7 * 86_400)
 
 
-class HttpSettings(BaseModel, extra="forbid"):
+class HttpSettings(SettingsSection):
     """Where the door is, and how it closes."""
 
     host: str = "127.0.0.1"
@@ -42,7 +43,7 @@ class HttpSettings(BaseModel, extra="forbid"):
     cors_origins: tuple[str, ...] = ()
 
 
-class AuthSettings(BaseModel, extra="forbid"):
+class AuthSettings(SettingsSection):
     """How access tokens are signed and how long they hold."""
 
     secret: SecretStr = Field(min_length=32)
@@ -51,7 +52,7 @@ class AuthSettings(BaseModel, extra="forbid"):
     access_token_lifetime_s: int = Field(default=900, ge=60, le=7 * 86_400)
 
 
-class LimitSettings(BaseModel, extra="forbid"):
+class LimitSettings(SettingsSection):
     """What one account may ask for."""
 
     upload_bytes: int = Field(default=1 << 30, gt=0)

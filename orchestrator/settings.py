@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Self
 
-from pydantic import BaseModel, Field, model_validator
+from pydantic import Field, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from orchestrator.submissions import SubmissionSettings
@@ -11,18 +11,19 @@ from stemcore.audio_decoder import DecodeLimits, SandboxSettings
 from stemcore.bus.kafka.settings import KafkaSettings
 from stemcore.catalogue.triton import TritonSettings
 from stemcore.database.pool import DatabaseSettings
+from stemcore.settings import SettingsSection
 from stemcore.storage.settings import StorageSettings
 from stemcore.telemetry.metrics_door import MetricsSettings
 from stemcore.telemetry.traces import TraceSettings
 
 
-class ScratchSettings(BaseModel, extra="forbid"):
+class ScratchSettings(SettingsSection):
     """Where runs keep their PCM: 3 h of audio take up to 19 GB, four stems at once."""
 
     root: Path
 
 
-class LeaseSettings(BaseModel, extra="forbid"):
+class LeaseSettings(SettingsSection):
     """How long a claim is held without a sign of life, and how often a job is tried."""
 
     length_s: float = Field(default=30.0, ge=1)

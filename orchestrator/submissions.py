@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 from uuid import UUID, uuid5
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import Field, field_validator
 
 from orchestrator.dispatch import queue
 from orchestrator.intake import Effect
@@ -18,6 +18,7 @@ from stemcore.jobs import JobStatus
 from stemcore.messages import KnownMessage, SubmitJob
 from stemcore.planning import plan
 from stemcore.separation_request import SEPARATION, SeparationRequest
+from stemcore.settings import SettingsSection
 from stemcore.storage.keys import key_parts
 from stemcore.storage.port import ObjectMissing, ObjectStore
 from stemcore.submission import SubmissionFields, checked
@@ -30,10 +31,8 @@ if TYPE_CHECKING:
 _OURS = ("sources/", "results/", "temporary/", "uploads/")
 
 
-class ServiceAccount(BaseModel):
+class ServiceAccount(SettingsSection):
     """The account that a system's jobs belong to, and where its songs must lie."""
-
-    model_config = ConfigDict(extra="forbid")
 
     email: str
     prefix: Annotated[str, Field(pattern="^[^/].*/$")]
@@ -47,10 +46,8 @@ class ServiceAccount(BaseModel):
         return value
 
 
-class SubmissionSettings(BaseModel):
+class SubmissionSettings(SettingsSection):
     """Who may submit by message, by the name in the message."""
-
-    model_config = ConfigDict(extra="forbid")
 
     accounts: Mapping[str, ServiceAccount] = {}
     default_model: str = "stemyard-mini"

@@ -1,11 +1,12 @@
 """How decoder processes are kept."""
 
-from pydantic import BaseModel, Field
+from pydantic import Field
 
 from stemcore.audio_decoder.protections import Protection
+from stemcore.settings import SettingsSection
 
 
-class SandboxSettings(BaseModel, frozen=True):
+class SandboxSettings(SettingsSection, frozen=True):
     """A few processes wait for a source each; none may be weaker than required."""
 
     warm: int = Field(default=2, ge=0, le=64)

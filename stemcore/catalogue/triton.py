@@ -9,19 +9,20 @@ from typing import Any
 import grpc
 import structlog
 import tritonclient.grpc.aio as triton
-from pydantic import BaseModel, Field
+from pydantic import Field
 from tritonclient.utils import InferenceServerException
 
 from stemcore.catalogue.port import ServedModel
 from stemcore.errors import ErrorCode, Unavailable
 from stemcore.model_card import CARD_PARAMETER, CardError, ModelCard
+from stemcore.settings import SettingsSection
 
 MAX_MESSAGE_BYTES = 2**31 - 1
 
 _log = structlog.get_logger(__name__)
 
 
-class TritonSettings(BaseModel, extra="forbid"):
+class TritonSettings(SettingsSection):
     """Where Triton's gRPC door is, and how long to wait for what.
 
     `infer_timeout_s` bounds one segment, waiting in the server's queue included; `outage_s` how

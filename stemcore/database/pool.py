@@ -6,9 +6,10 @@ from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING
 
 import asyncpg
-from pydantic import BaseModel, Field, SecretStr
+from pydantic import Field, SecretStr
 
 from stemcore.errors import ErrorCode, Unavailable
+from stemcore.settings import SettingsSection
 
 if TYPE_CHECKING:
     Connection = asyncpg.Connection[asyncpg.Record]
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     Pool = asyncpg.Pool[asyncpg.Record]
 
 
-class DatabaseSettings(BaseModel, extra="forbid"):
+class DatabaseSettings(SettingsSection):
     """Where PostgreSQL is and how long to wait for it."""
 
     dsn: SecretStr

@@ -2,15 +2,15 @@
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, FilePath, SecretStr
+from pydantic import Field, FilePath, SecretStr
+
+from stemcore.settings import SettingsSection
 
 Endpoint = Annotated[str, Field(pattern=r"^https?://[^/?#@\s]+$")]
 
 
-class LifecycleSettings(BaseModel):
+class LifecycleSettings(SettingsSection, frozen=True):
     """What the store removes by itself; without `manage` the bucket's rules are left alone."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     manage: bool = True
     incomplete_uploads_days: int = Field(default=1, ge=1)
@@ -18,14 +18,12 @@ class LifecycleSettings(BaseModel):
     temporary_days: int = Field(default=1, ge=1)
 
 
-class S3Settings(BaseModel):
+class S3Settings(SettingsSection, frozen=True):
     """One bucket of MinIO or of any other S3, and how patiently it is asked.
 
     `public_endpoint` is the store's address as clients see it, for presigned addresses. Timeouts
     are those of one attempt; sending counts block by block.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     endpoint: Endpoint
     public_endpoint: Endpoint | None = None

@@ -5,17 +5,16 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Self
 
-from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic import model_validator
 
+from stemcore.settings import SettingsSection
 from stemcore.storage.filesystem import FilesystemStore
 from stemcore.storage.minio import MinioStore, open_minio
 from stemcore.storage.minio_settings import S3Settings
 
 
-class StorageSettings(BaseModel):
+class StorageSettings(SettingsSection, frozen=True):
     """Where sources and results are kept: below the directory `root`, or in the bucket `s3`."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     root: Path | None = None
     s3: S3Settings | None = None

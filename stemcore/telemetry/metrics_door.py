@@ -14,7 +14,9 @@ from wsgiref.types import StartResponse, WSGIEnvironment
 
 import structlog
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
-from pydantic import BaseModel, Field
+from pydantic import Field
+
+from stemcore.settings import SettingsSection
 
 # What is missing or stuck, and why; empty when all is well.
 Probe = Callable[[], Mapping[str, str]]
@@ -24,7 +26,7 @@ _CONNECTION_TIMEOUT_S = 10.0
 _log = structlog.get_logger(__name__)
 
 
-class MetricsSettings(BaseModel, extra="forbid"):
+class MetricsSettings(SettingsSection):
     """Where metrics and probes are served; not at all without a port, on a free one with 0."""
 
     host: str = "127.0.0.1"

@@ -24,8 +24,9 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.sdk.trace.sampling import ParentBasedTraceIdRatio
 from opentelemetry.trace import NoOpTracer, Tracer
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
-from pydantic import BaseModel, Field
+from pydantic import Field
 
+from stemcore.settings import SettingsSection
 from stemcore.telemetry.context import current_request_id, is_plain_request_id
 from stemcore.telemetry.logs import Seldom
 
@@ -37,7 +38,7 @@ _COMPLAIN_EVERY_S = 60.0
 _propagator = TraceContextTextMapPropagator()
 
 
-class TraceSettings(BaseModel, extra="forbid"):
+class TraceSettings(SettingsSection):
     """Where spans are sent, by OTLP over HTTP; without an `endpoint` none are made.
 
     `sampling_ratio` is the share of the traces begun here that are kept; who sends a `traceparent`

@@ -6,8 +6,6 @@ from enum import StrEnum
 from typing import Annotated, Any, Self
 
 from pydantic import (
-    BaseModel,
-    ConfigDict,
     Field,
     FilePath,
     PrivateAttr,
@@ -16,6 +14,7 @@ from pydantic import (
     model_validator,
 )
 
+from stemcore.settings import SettingsSection
 from stemcore.topics import DEAD_LETTERS_TOPIC, EVENTS_TOPIC, JOBS_TOPIC, SUBMISSIONS_TOPIC
 
 
@@ -46,13 +45,11 @@ class SaslMechanism(StrEnum):
     SCRAM_SHA_512 = "SCRAM-SHA-512"
 
 
-class TopicSettings(BaseModel):
+class TopicSettings(SettingsSection):
     """What a topic is created with, and checked against; `replication` None means the common one.
 
     Partitions are never added to a topic that exists: keys would move, and their order be lost.
     """
-
-    model_config = ConfigDict(extra="forbid")
 
     partitions: int = Field(ge=1, le=1000)
     retention_hours: float = Field(default=7 * 24, gt=0)
@@ -64,10 +61,8 @@ class TopicSettings(BaseModel):
         return round(self.retention_hours * 3_600_000)
 
 
-class TopicsSettings(BaseModel):
+class TopicsSettings(SettingsSection):
     """The topics."""
-
-    model_config = ConfigDict(extra="forbid")
 
     jobs: TopicSettings = TopicSettings(partitions=12)
     submissions: TopicSettings = TopicSettings(partitions=6)
@@ -84,15 +79,13 @@ class TopicsSettings(BaseModel):
         }
 
 
-class KafkaSettings(BaseModel):
+class KafkaSettings(SettingsSection, hide_input_in_errors=True):
     """Kafka as a client sees it.
 
     `bootstrap_servers` is `host:port`, several separated by commas. `ca_file` holds the
     certificates (PEM) that the brokers' are signed with; without one the system's are trusted.
     `publish_timeout_s` bounds one batch, retries included.
     """
-
-    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
 
     bootstrap_servers: Annotated[str, Field(min_length=1)]
     client_id: str = "stemyard"
