@@ -1,14 +1,12 @@
 """One supervised process: started, probed, started again when it dies, stopped with all of it."""
 
 import asyncio
-import ctypes
 import os
 import signal
 from asyncio.subprocess import Process
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from time import monotonic
 
@@ -20,8 +18,10 @@ from stemyard.stack.waiting import until
 Probe = Callable[[], Awaitable[bool]]
 
 _log = structlog.get_logger(__name__)
-_libc = ctypes.CDLL(None, use_errno=True)
-_PR_SET_PDEATHSIG = 1
+# In the child, before its program: the kernel's signal is asked for, and a supervisor that was
+# gone by then is noticed. Programs, not a function run in a forked child: that runs the fork
+# handlers of all libraries that are loaded here, and gRPC's crash when its threads are busy.
+_DIE_WITH_US = 'test "$PPID" = "$0" && exec "$@"'
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,6 +152,8 @@ class SupervisedProcess:
         account = plan.account
         with plan.log.open("ab") as log:
             return await asyncio.create_subprocess_exec(
+                *("setpriv", "--pdeathsig", plan.orphan_signal.name),
+                *("sh", "-c", _DIE_WITH_US, str(os.getpid())),
                 *plan.command,
                 cwd=plan.working_directory,
                 env=dict(plan.environment),
@@ -159,7 +161,6 @@ class SupervisedProcess:
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
-                preexec_fn=partial(_die_with, os.getpid(), plan.orphan_signal),
                 user=None if account is None else account.uid,
                 group=None if account is None else account.gid,
                 extra_groups=None if account is None else [account.gid],
@@ -172,13 +173,6 @@ class SupervisedProcess:
         if not self._was_ready and self.starts >= self.plan.restarts.attempts_before_ready:
             what = f"ended {self.starts} times before it was ready, lastly {_ending(status)}"
             raise ProcessFailed(self.plan.name, what=what, log=self.plan.log)
-
-
-def _die_with(parent: int, sent: signal.Signals) -> None:
-    """In the child before exec, after the change of user, which would clear the setting."""
-    _libc.prctl(_PR_SET_PDEATHSIG, int(sent), 0, 0, 0)
-    if os.getppid() != parent:
-        os._exit(1)
 
 
 def _kill_group(leader: int) -> None:

@@ -9,7 +9,6 @@ import sys
 from asyncio.subprocess import PIPE, STDOUT, Process
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from functools import partial
 from pathlib import Path
 
 import psutil
@@ -40,16 +39,13 @@ def short_song(tmp_path: Path) -> Path:
 async def program(runtimes: Path, *arguments: str) -> AsyncGenerator[Process]:
     """`python -m stemyard ...` as a shell's background job; killed at the end unless it ended."""
     process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "stemyard",
-        *arguments,
+        *("sh", "-c", 'trap "" INT; exec "$@"', "sh"),
+        *(sys.executable, "-m", "stemyard", *arguments),
         cwd=ROOT,
         env=os.environ | {"STEMYARD_STACK_RUNTIMES": str(runtimes)},
         stdout=PIPE,
         stderr=STDOUT,
         limit=1 << 20,
-        preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_IGN),
     )
     try:
         yield process
