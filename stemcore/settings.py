@@ -6,4 +6,4 @@ from pydantic import BaseModel, ConfigDict
 class SettingsSection(BaseModel):
     """Settings of one concern, nested in a service's; a name that is none is refused."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid")

@@ -6,7 +6,7 @@ from stemcore.audio_decoder.protections import Protection
 from stemcore.settings import SettingsSection
 
 
-class SandboxSettings(SettingsSection, frozen=True):
+class SandboxSettings(SettingsSection):
     """A few processes wait for a source each; none may be weaker than required."""
 
     warm: int = Field(default=2, ge=0, le=64)

@@ -9,7 +9,7 @@ from stemcore.settings import SettingsSection
 Endpoint = Annotated[str, Field(pattern=r"^https?://[^/?#@\s]+$")]
 
 
-class LifecycleSettings(SettingsSection, frozen=True):
+class LifecycleSettings(SettingsSection):
     """What the store removes by itself; without `manage` the bucket's rules are left alone."""
 
     manage: bool = True
@@ -18,7 +18,7 @@ class LifecycleSettings(SettingsSection, frozen=True):
     temporary_days: int = Field(default=1, ge=1)
 
 
-class S3Settings(SettingsSection, frozen=True):
+class S3Settings(SettingsSection):
     """One bucket of MinIO or of any other S3, and how patiently it is asked.
 
     `public_endpoint` is the store's address as clients see it, for presigned addresses. Timeouts

@@ -13,7 +13,7 @@ from stemcore.storage.minio import MinioStore, open_minio
 from stemcore.storage.minio_settings import S3Settings
 
 
-class StorageSettings(SettingsSection, frozen=True):
+class StorageSettings(SettingsSection):
     """Where sources and results are kept: below the directory `root`, or in the bucket `s3`."""
 
     root: Path | None = None
