@@ -19,8 +19,8 @@ Probe = Callable[[], Awaitable[bool]]
 
 _log = structlog.get_logger(__name__)
 # In the child, before its program: the kernel's signal is asked for, and a supervisor that was
-# gone by then is noticed. Programs, not a function run in a forked child: that runs the fork
-# handlers of all libraries that are loaded here, and gRPC's crash when its threads are busy.
+# gone by then is noticed. By programs, not by a function in a forked child: that would first run
+# the fork handlers of every library loaded here, and telemetry's start threads (crashed in CI).
 _DIE_WITH_US = 'test "$PPID" = "$0" && exec "$@"'
 
 
@@ -149,10 +149,9 @@ class SupervisedProcess:
 
     async def _spawn(self) -> Process:
         plan = self.plan
-        account = plan.account
         with plan.log.open("ab") as log:
             return await asyncio.create_subprocess_exec(
-                *("setpriv", "--pdeathsig", plan.orphan_signal.name),
+                *("setpriv", "--pdeathsig", plan.orphan_signal.name, *_become(plan.account)),
                 *("sh", "-c", _DIE_WITH_US, str(os.getpid())),
                 *plan.command,
                 cwd=plan.working_directory,
@@ -161,9 +160,6 @@ class SupervisedProcess:
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
-                user=None if account is None else account.uid,
-                group=None if account is None else account.gid,
-                extra_groups=None if account is None else [account.gid],
             )
 
     async def _is_ready(self) -> bool:
@@ -173,6 +169,12 @@ class SupervisedProcess:
         if not self._was_ready and self.starts >= self.plan.restarts.attempts_before_ready:
             what = f"ended {self.starts} times before it was ready, lastly {_ending(status)}"
             raise ProcessFailed(self.plan.name, what=what, log=self.plan.log)
+
+
+def _become(account: Account | None) -> tuple[str, ...]:
+    if account is None:
+        return ()
+    return (f"--reuid={account.uid}", f"--regid={account.gid}", f"--groups={account.gid}")
 
 
 def _kill_group(leader: int) -> None:
