@@ -89,9 +89,14 @@ class Licences:
 class ModelCard:
     """A plan in samples, and evidence.
 
-    `files` maps each file of the model, relative to the model's folder, to its sha256.
+    `files` maps each file of the model, relative to the model's folder, to its sha256. A bag has
+    none of its own: its `parts` maps each of its models to the digest of that model's card, and
+    such a model's card is `part_of` the bag, not for clients to choose.
     `normalisation` "track" takes mean and deviation of the whole track's mono mix off before the
     first segment and puts them back at the end, as demucs.api.Separator does.
+    `join` "mean" is Demucs' weighted mean of overlapping windows, a short one centred. "sum" adds
+    windows that stand `hop` apart, the first `lead_in_samples` before the track, with silence
+    around it: Spleeter's frames, of which those at a seam are in both windows in parts.
     """
 
     schema_version: int = SCHEMA_VERSION
@@ -103,17 +108,20 @@ class ModelCard:
     channels: int = 2
     segment_samples: int
     overlap: float = 0.25
+    hop: int | None = None
     lead_in_samples: int = 0
     tail_samples: int = 0
-    join: Literal["mean"] = "mean"
-    weights: Literal["triangular"] = "triangular"
+    join: Literal["mean", "sum"] = "mean"
+    weights: Literal["triangular", "none"] = "triangular"
     normalisation: Literal["track", "none"] = "track"
     engine: str = "onnxruntime"
     precision: str = "fp32"
     profile: Profile = "cpu"
     max_batch_size: int = 1
     parameters: int
-    files: Mapping[str, str]
+    files: Mapping[str, str] = field(default_factory=dict[str, str])
+    parts: Mapping[str, str] = field(default_factory=dict[str, str])
+    part_of: str | None = None
     parity: tuple[ParityFigure, ...] = ()
     sdr: SdrEvidence | None = None
     licences: Licences
@@ -129,9 +137,16 @@ class ModelCard:
         _check(min(self.lead_in_samples, self.tail_samples) >= 0, "margins must be >= 0")
         _check(self.max_batch_size > 0, "max_batch_size must be > 0")
         _check(0 <= self.overlap < 1, "overlap must be in [0, 1)")
-        _check(self.files, "no files")
-        for path, digest in self.files.items():
+        _check(
+            (self.join == "sum") == (self.hop is not None) == (self.weights == "none"),
+            "windows are summed at a fixed hop, and only then without weights",
+        )
+        _check(self.hop is None or 0 < self.hop <= self.segment_samples, "hop out of range")
+        _check(bool(self.files) != bool(self.parts), "a model has either files or parts")
+        for path, digest in {**self.files, **self.parts}.items():
             _check(_SHA256.fullmatch(digest), f"not a sha256: {path}")
+        if self.parts:
+            _check({source.model for source in self.stems} <= set(self.parts), "stem of no part")
 
     @classmethod
     def from_json(cls, text: str) -> "ModelCard":
@@ -158,12 +173,18 @@ class ModelCard:
 
     @property
     def digest(self) -> str:
-        """What a claim pins: it changes when any of the model's files does."""
-        lines = "".join(f"{path} {digest}\n" for path, digest in sorted(self.files.items()))
+        """What a claim pins: it changes when any file of the model, or of its parts, does."""
+        contents = sorted({**self.files, **self.parts}.items())
+        lines = "".join(f"{path} {digest}\n" for path, digest in contents)
         return hashlib.sha256(lines.encode()).hexdigest()
 
     def hop_samples(self, overlap: float | None = None) -> int:
-        """Demucs' own float expression: rounding it otherwise is off by one for some overlaps."""
+        """Demucs' own float expression: rounding it otherwise is off by one for some overlaps.
+
+        A fixed hop stays as it is.
+        """
+        if self.hop is not None:
+            return self.hop
         chosen = self.overlap if overlap is None else overlap
         return int((1 - chosen) * self.segment_samples)
 

@@ -80,7 +80,7 @@ def test_integers_in_float_fields_become_floats() -> None:
         ({"join": "max"}, "join must be one of mean"),
         ({"profile": "toaster"}, "profile must be one of cpu"),
         ({"files": {"1/model.onnx": "short"}}, "not a sha256"),
-        ({"files": {}}, "no files"),
+        ({"files": {}}, "files or parts"),
         ({"files": ["1/model.onnx"]}, "files must be an object"),
         ({"name": "../etc"}, "not a model name"),
         ({"licences": None}, "licences must be an object"),
