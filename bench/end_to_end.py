@@ -19,22 +19,14 @@ import numpy as np
 import soundfile
 
 from bench import record
+from bench.running import running, separate, signed_in
+from bench.songs import CACHE, EXPORTERS, ROOT, TRITON, prepare_song
 from stemcore.model_card import ModelCard
-from stemyard.client import StemyardClient
-from stemyard.stack.one_machine import one_machine_stack
-from stemyard.stack.runtime import throw_away
 from stemyard.stack.settings import StackSettings
-from synthesis import song
 
-ROOT = Path(__file__).resolve().parent.parent
-CACHE = ROOT / ".cache" / "bench"
-EXPORTERS = ROOT / ".envs" / "exporters" / "bin" / "python"
-TRITON = ROOT / ".envs" / "triton" / "bin" / "python"
 SONG_S = 240.0
 SONG_SEED = 240
 FULL = "htdemucs-full"
-JOB_TIMEOUT_S = 1_200.0
-LOGIN = {"email": "bench@example.com", "password": "bench-password-1"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,16 +66,6 @@ def mini() -> Subject:
     return Subject(name="stemyard-mini", repository=ROOT / "model_repository", checkpoint=None)
 
 
-def prepare_song() -> Path:
-    """The synthesised song as a 16-bit WAV file."""
-    path = CACHE / "song.wav"
-    if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        made = song(seed=SONG_SEED, duration_s=SONG_S)
-        soundfile.write(path, made.mix.T, made.sample_rate_hz, subtype="PCM_16")
-    return path
-
-
 def cut_segments(path: Path, card: ModelCard) -> Path:
     """The song's segments as the model sees them, (segments, channels, samples); returns a .npy."""
     samples, _ = soundfile.read(path, dtype="float32", always_2d=True)
@@ -97,31 +79,13 @@ def cut_segments(path: Path, card: ModelCard) -> Path:
     return target
 
 
-async def separate(client: StemyardClient, path: Path, *, model: str) -> dict[str, Any]:
-    """Submit the file and wait; the job as the API shows it, with `seconds` of wall."""
-    started = time.perf_counter()
-    job = await client.submit(path, model=model)
-    async with asyncio.timeout(JOB_TIMEOUT_S):
-        async for state in client.follow(job):
-            job = state
-    if job.status != "succeeded":
-        raise SystemExit(f"the job ended as {job.status}: {job.error_code}")
-    return dict(job.document) | {"seconds": time.perf_counter() - started}
-
-
 async def through_the_stack(subject: Subject, path: Path, *, songs: int) -> list[dict[str, Any]]:
     """The same song `songs` times, one after the other, on a stack of its own."""
     settings = StackSettings(
         repository=subject.repository, default_model=subject.name, models=(subject.name,)
     )
-    with throw_away(CACHE) as runtime:
-        async with (
-            one_machine_stack(settings, runtime=runtime) as stack,
-            StemyardClient(stack.gateway.address) as client,
-        ):
-            await client.register(**LOGIN, full_name="Bench")
-            await client.sign_in(**LOGIN)
-            return [await separate(client, path, model=subject.name) for _ in range(songs)]
+    async with running(settings) as stack, signed_in(stack) as client:
+        return [await separate(client, path, model=subject.name) for _ in range(songs)]
 
 
 def raw_seconds(engine: str, model: Path, segments: Path) -> list[float]:
@@ -145,7 +109,7 @@ def demucs_seconds(subject: Subject, path: Path) -> float:
 
 def measure_full() -> dict[str, Any]:
     """End to end over raw ONNX Runtime; Demucs over ours against raw PyTorch over raw."""
-    subject, path = full_size(), prepare_song()
+    subject, path = full_size(), prepare_song(SONG_S, seed=SONG_SEED)
     segments = cut_segments(path, subject.card)
     onnx = subject.folder / "1" / "model.onnx"
     assert subject.checkpoint is not None
@@ -179,7 +143,7 @@ def measure_full() -> dict[str, Any]:
 
 def measure_mini() -> dict[str, Any]:
     """Times real time of the bundled model, median of five songs on one stack."""
-    jobs = asyncio.run(through_the_stack(mini(), prepare_song(), songs=5))
+    jobs = asyncio.run(through_the_stack(mini(), prepare_song(SONG_S, seed=SONG_SEED), songs=5))
     median_s = statistics.median(job["seconds"] for job in jobs)
     return {
         "model": "stemyard-mini",

@@ -19,31 +19,25 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import asyncpg
-import soundfile
 
 from bench import record
+from bench.running import running, signed_in, succeeded, tell_orchestrators
+from bench.songs import ROOT, prepare_song
 from stemyard.client import Job, StemyardClient
 from stemyard.stack.assembly import Stack
-from stemyard.stack.one_machine import one_machine_stack
-from stemyard.stack.runtime import throw_away
 from stemyard.stack.settings import StackSettings
 from stemyard.stack.waiting import until
-from synthesis import song
 
 if TYPE_CHECKING:
     Connection = asyncpg.Connection[asyncpg.Record]
 
-ROOT = Path(__file__).resolve().parent.parent
-CACHE = ROOT / ".cache" / "bench"
 SONG_S = 60.0
-SONG_SEED = 60
 KILL_SEED = 9
 # Between the first segments and the last.
 EARLIEST, LATEST = 0.15, 0.85
 LATER_THAN_LEASE_AT_MOST_S = 5.0
 DOOMED_FOR_S = 5.0
 JOB_TIMEOUT_S = 600.0
-LOGIN = {"email": "bench@example.com", "password": "bench-password-1"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,11 +60,7 @@ class Bench:
 
     async def done(self, job: Job) -> dict[str, str]:
         """The digests of the stems."""
-        async with asyncio.timeout(JOB_TIMEOUT_S):
-            async for state in self.client.follow(job):
-                job = state
-        if job.status != "succeeded":
-            raise SystemExit(f"the job ended as {job.status}: {job.error_code}")
+        job = await succeeded(self.client, job, timeout_s=JOB_TIMEOUT_S)
         return {stem.stem: stem.sha256 for stem in job.stems}
 
     async def killed(self, path: Path, *, at: float, calm: dict[str, str]) -> Kill:
@@ -131,33 +121,17 @@ class Bench:
 
 @asynccontextmanager
 async def open_bench(settings: StackSettings) -> AsyncGenerator[Bench]:
-    with throw_away(CACHE) as runtime:
-        async with (
-            one_machine_stack(settings, runtime=runtime) as stack,
-            StemyardClient(stack.gateway.address) as client,
-        ):
-            await client.register(**LOGIN, full_name="Bench")
-            await client.sign_in(**LOGIN)
-            database = await asyncpg.connect(stack.database.dsn(), timeout=5, command_timeout=10)
-            try:
-                yield Bench(stack=stack, client=client, database=database)
-            finally:
-                await database.close()
-
-
-def prepare_song() -> Path:
-    """The synthesised song as a 16-bit WAV file."""
-    path = CACHE / f"song-{SONG_S:.0f}.wav"
-    if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        made = song(seed=SONG_SEED, duration_s=SONG_S)
-        soundfile.write(path, made.mix.T, made.sample_rate_hz, subtype="PCM_16")
-    return path
+    async with running(settings) as stack, signed_in(stack) as client:
+        database = await asyncpg.connect(stack.database.dsn(), timeout=5, command_timeout=10)
+        try:
+            yield Bench(stack=stack, client=client, database=database)
+        finally:
+            await database.close()
 
 
 async def measure(settings: StackSettings, *, kills: int, lease_s: float) -> dict[str, Any]:
     """One undisturbed job, then the others."""
-    path, places = prepare_song(), random.Random(KILL_SEED)  # noqa: S311 - not a secret
+    path, places = prepare_song(SONG_S), random.Random(KILL_SEED)  # noqa: S311 - not a secret
     async with open_bench(settings) as bench:
         calm = await bench.done(await bench.client.submit(path))
         killed: list[Kill] = []
@@ -180,12 +154,6 @@ async def measure(settings: StackSettings, *, kills: int, lease_s: float) -> dic
         "resumed_after_s_at_most": lease_s + LATER_THAN_LEASE_AT_MOST_S,
         "each": [asdict(kill) for kill in killed],
     }
-
-
-def tell_orchestrators(**told: float) -> None:
-    """What the stack does not know of reaches its services through the environment."""
-    for name, value in told.items():
-        os.environ[f"STEMYARD_ORCHESTRATOR_{name}"] = str(value)
 
 
 def main() -> None:

@@ -18,14 +18,11 @@ import numpy as np
 import psutil
 
 from bench import record
-from stemyard.client import StemyardClient
-from stemyard.stack.one_machine import one_machine_stack
-from stemyard.stack.runtime import throw_away
+from bench.running import running, signed_in, succeeded
+from bench.songs import CACHE, ROOT
 from stemyard.stack.settings import StackSettings
 from synthesis import song
 
-ROOT = Path(__file__).resolve().parent.parent
-CACHE = ROOT / ".cache" / "bench"
 SONG_S = 240.0
 SONG_SEED = 240
 SAMPLED_EVERY_S = 0.2
@@ -33,7 +30,6 @@ JOB_TIMEOUT_S = 7_200.0
 MB = 1e6
 SHORT_AT_MOST_MB = 600.0
 LONG_ABOVE_SHORT_AT_MOST_MB = 64.0
-LOGIN = {"email": "bench@example.com", "password": "bench-password-1"}
 
 
 @dataclass(slots=True)
@@ -57,7 +53,7 @@ class Peak:
             self.pss_bytes, self.processes = sum(sizes), len(sizes)
 
 
-def prepare_song(duration_s: float) -> Path:
+def prepare_mp3(duration_s: float) -> Path:
     """The synthesised song, over and over, as an MP3 of that length."""
     path = CACHE / f"memory-{duration_s:.0f}.mp3"
     if path.exists():
@@ -101,37 +97,28 @@ async def watched(pid: int) -> AsyncGenerator[Peak]:
 
 async def peak_of(settings: StackSettings, path: Path) -> dict[str, Any]:
     """One job on a stack of its own."""
-    with throw_away(CACHE) as runtime:
-        async with (
-            one_machine_stack(settings, runtime=runtime) as stack,
-            StemyardClient(stack.gateway.address) as client,
-        ):
-            await client.register(**LOGIN, full_name="Bench")
-            await client.sign_in(**LOGIN)
-            pid = stack.processes["orchestrator"].pid
-            assert pid is not None
-            before = Peak()
-            before.see(pid)
-            async with watched(pid) as peak, asyncio.timeout(JOB_TIMEOUT_S):
-                job = await client.submit(path, model=settings.default_model)
-                async for state in client.follow(job):
-                    job = state
-            if job.status != "succeeded":
-                raise SystemExit(f"the job ended as {job.status}: {job.error_code}")
-            return {
-                "idle_pss_mb": before.pss_bytes / MB,
-                "peak_pss_mb": peak.pss_bytes / MB,
-                "processes_at_the_peak": peak.processes,
-                "samples": peak.samples,
-                "source": job.document["source"],
-                "ledger": job.document["ledger"],
-            }
+    async with running(settings) as stack, signed_in(stack) as client:
+        pid = stack.processes["orchestrator"].pid
+        assert pid is not None
+        before = Peak()
+        before.see(pid)
+        async with watched(pid) as peak:
+            job = await client.submit(path, model=settings.default_model)
+            job = await succeeded(client, job, timeout_s=JOB_TIMEOUT_S)
+        return {
+            "idle_pss_mb": before.pss_bytes / MB,
+            "peak_pss_mb": peak.pss_bytes / MB,
+            "processes_at_the_peak": peak.processes,
+            "samples": peak.samples,
+            "source": job.document["source"],
+            "ledger": job.document["ledger"],
+        }
 
 
 def measure(settings: StackSettings, *, short_s: float, long_s: float) -> dict[str, Any]:
     """Peaks of a short and a long file, each in a fresh orchestrator."""
-    short = asyncio.run(peak_of(settings, prepare_song(short_s)))
-    long = asyncio.run(peak_of(settings, prepare_song(long_s)))
+    short = asyncio.run(peak_of(settings, prepare_mp3(short_s)))
+    long = asyncio.run(peak_of(settings, prepare_mp3(long_s)))
     return {
         "model": settings.default_model,
         "window": settings.window,

@@ -8,28 +8,22 @@ import asyncio
 import json
 import statistics
 import tempfile
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import soundfile
-
 from bench import record, waiting_server
-from bench.end_to_end import CACHE, JOB_TIMEOUT_S, separate
+from bench.running import running, separate, signed_in, succeeded
+from bench.songs import prepare_song
 from stemyard.client import Job, StemyardClient
 from stemyard.stack.assembly import Stack
-from stemyard.stack.launch import launch
-from stemyard.stack.runtime import throw_away
 from stemyard.stack.settings import FullStackSettings, StackSettings
-from synthesis import song
 
-SONG_SEED = 60
 MODEL = "stemyard-mini"
-PASSWORD = "bench-password-1"  # noqa: S105 - of accounts that live for a minute
 JOBS_PER_ACCOUNT = 10
 # Two requests in flight: at most 8 segments a second for one orchestrator.
 DELAY_S = 0.25
@@ -48,34 +42,6 @@ class Sizes:
     jobs: int
     job_s: float
     dispatches: int
-
-
-def prepare_song(duration_s: float) -> Path:
-    """A synthesised song as a 16-bit WAV file, kept between runs."""
-    path = CACHE / f"stack-{duration_s:g}.wav"
-    if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        made = song(seed=SONG_SEED, duration_s=duration_s)
-        soundfile.write(path, made.mix.T, made.sample_rate_hz, subtype="PCM_16")
-    return path
-
-
-@asynccontextmanager
-async def running(settings: StackSettings) -> AsyncGenerator[Stack]:
-    """A stack of its own, thrown away afterwards."""
-    with throw_away(CACHE) as runtime:
-        async with launch(settings, runtime=runtime) as stack:
-            yield stack
-
-
-@asynccontextmanager
-async def signed_in(stack: Stack, *, name: str) -> AsyncGenerator[StemyardClient]:
-    """An account of its own at one of the gateways."""
-    login = {"email": f"{name}@example.com", "password": PASSWORD}
-    async with StemyardClient(stack.gateway.address) as client:
-        await client.register(**login, full_name="Bench")
-        await client.sign_in(**login)
-        yield client
 
 
 async def end_to_end(settings: StackSettings, sizes: Sizes) -> list[float]:
@@ -113,8 +79,7 @@ async def drained_s(
             sent += [(client, await client.submit(path, stems=stems)) for _ in range(share)]
         for worker in workers[:orchestrators]:
             await stack.processes.start(worker.plan).ready()
-        async with asyncio.timeout(JOB_TIMEOUT_S):
-            ended = [await _ended(client, job) for client, job in sent]
+        ended = [(await succeeded(client, job)).document for client, job in sent]
     return max(_at(job, "finished_at") for job in ended) - min(
         _at(job, "started_at") for job in ended
     )
@@ -188,15 +153,7 @@ ROWS: Mapping[str, Callable[[Sizes], Awaitable[dict[str, Any]]]] = {
 }
 
 
-async def _ended(client: StemyardClient, job: Job) -> dict[str, Any]:
-    async for state in client.follow(job):
-        job = state
-    if job.status != "succeeded":
-        raise SystemExit(f"a job ended as {job.status}: {job.error_code}")
-    return dict(job.document)
-
-
-def _at(job: dict[str, Any], moment: str) -> float:
+def _at(job: Mapping[str, Any], moment: str) -> float:
     return datetime.fromisoformat(job[moment]).timestamp()
 
 
