@@ -9,6 +9,7 @@ from pathlib import Path
 from serving.errors import ServerMissing
 
 BACKENDS = Path(__file__).resolve().parent / "backends"
+SHARED = BACKENDS / "waveform_backend.py"
 PYTHON_LIBRARY = "libpython3.11.so.1.0"
 _STUB = "triton_python_backend_stub"
 _CACHES = shutil.ignore_patterns("__pycache__")
@@ -60,7 +61,7 @@ def assemble_backends(wheel: Wheel, *, directory: Path) -> Path:
     python.mkdir(parents=True)
     for part in (*wheel.python_backend.iterdir(), wheel.stub):
         shutil.copy(part, python)
-    for backend in BACKENDS.iterdir():
-        if (backend / "model.py").exists():
-            shutil.copytree(backend, directory / backend.name, ignore=_CACHES)
+    for model in BACKENDS.glob("*/model.py"):
+        backend = shutil.copytree(model.parent, directory / model.parent.name, ignore=_CACHES)
+        shutil.copy(SHARED, backend)
     return directory
