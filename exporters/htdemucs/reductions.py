@@ -12,7 +12,7 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
-from exporters.htdemucs.shapes import inner_sizes, reshape_examples
+from exporters.shapes import inner_sizes, reshape_examples
 
 LARGEST_STAGE = 4096
 

@@ -10,7 +10,7 @@ from exporters.errors import UnsupportedModel
 from exporters.htdemucs.fourier import Analysis, Synthesis
 from exporters.htdemucs.positions import PositionTables
 from exporters.htdemucs.reductions import StagedReductions
-from exporters.htdemucs.shapes import inner_sizes, reshape_examples
+from exporters.shapes import inner_sizes, reshape_examples
 
 
 class WaveformHTDemucs(HTDemucs):
