@@ -24,7 +24,7 @@ from stemcore.audio_decoder import (
 from stemcore.audio_decoder.pcm import pcm_stream
 from stemcore.audio_decoder.process import DecoderBroken, DecoderProcess
 from stemcore.errors import ErrorCode, InvalidInput
-from tests.integration.stemcore.decoders import decoders
+from tests.integration.stemcore.decoders import Decoders
 from tests.integration.stemcore.encoded import encode, silent_film, tones
 
 REFUSED_WITHIN_S = 5.0
@@ -91,7 +91,7 @@ BAD_SOURCES: dict[ErrorCode, Callable[[Path], Path]] = {
 
 @pytest.mark.parametrize("code", BAD_SOURCES)
 async def test_bad_sources_have_a_code_each_and_no_process_left(
-    tmp_path: Path, code: ErrorCode
+    tmp_path: Path, code: ErrorCode, decoders: Decoders
 ) -> None:
     path = BAD_SOURCES[code](tmp_path)
     async with decoder_with(DecodeLimits()) as decoder:
@@ -217,13 +217,14 @@ async def test_a_length_that_is_only_claimed_is_not_held_against_a_source(
     assert facts.duration_s == pytest.approx(1.0, abs=0.01)
 
 
-async def test_the_clock_ends_a_decoding(tmp_path: Path) -> None:
+async def test_the_clock_ends_a_decoding(tmp_path: Path, decoders: Decoders) -> None:
     path = wav(tmp_path / "song.wav", tones(44_100 * 60))
 
     def dawdle(stream: PcmStream) -> None:
         blocks = stream.blocks()
         next(blocks)
-        while decoders():
+        give_up_at = time.monotonic() + START_TIMEOUT_S
+        while decoders() and time.monotonic() < give_up_at:
             time.sleep(0.01)
 
     async with decoder_with(DecodeLimits(decode_timeout_s=0.5)) as decoder:
@@ -232,7 +233,9 @@ async def test_the_clock_ends_a_decoding(tmp_path: Path) -> None:
     assert refusal.value.code is ErrorCode.DECODE_TIMEOUT
 
 
-async def test_cancelling_ends_the_process(decoder: AudioDecoder, tmp_path: Path) -> None:
+async def test_cancelling_ends_the_process(
+    decoder: AudioDecoder, tmp_path: Path, decoders: Decoders
+) -> None:
     path = wav(tmp_path / "song.wav", tones(44_100 * 60))
     begun = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -241,7 +244,8 @@ async def test_cancelling_ends_the_process(decoder: AudioDecoder, tmp_path: Path
         blocks = stream.blocks()
         next(blocks)
         loop.call_soon_threadsafe(begun.set)
-        while decoders():
+        give_up_at = time.monotonic() + START_TIMEOUT_S
+        while decoders() and time.monotonic() < give_up_at:
             time.sleep(0.01)
 
     task = asyncio.create_task(decoder.decode(path, dawdle))

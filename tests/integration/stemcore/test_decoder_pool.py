@@ -19,7 +19,7 @@ from stemcore.audio_decoder import (
 from stemcore.audio_decoder.pool import DecoderPool
 from stemcore.errors import ErrorCode, Unavailable
 from stemyard.stack.waiting import until
-from tests.integration.stemcore.decoders import decoders
+from tests.integration.stemcore.decoders import Decoders
 from tests.integration.stemcore.encoded import tones
 
 HERE = Path(__file__).parent
@@ -46,7 +46,7 @@ def song(tmp_path: Path) -> Path:
     return path
 
 
-async def test_each_source_has_a_process_of_its_own() -> None:
+async def test_each_source_has_a_process_of_its_own(decoders: Decoders) -> None:
     pool = DecoderPool(SandboxSettings(warm=1), limits=DecodeLimits())
     await pool.open()
     pids: list[int] = []
@@ -59,24 +59,26 @@ async def test_each_source_has_a_process_of_its_own() -> None:
     assert not decoders()
 
 
-async def test_a_signal_to_our_process_group_does_not_reach_them() -> None:
+async def test_a_signal_to_our_process_group_does_not_reach_them(decoders: Decoders) -> None:
     async with open_decoder(SandboxSettings(warm=1), limits=DecodeLimits()):
         assert all(os.getpgid(child.pid) == child.pid for child in decoders())
 
 
-async def test_as_many_as_wished_wait(song: Path) -> None:
+async def test_as_many_as_wished_wait(song: Path, decoders: Decoders) -> None:
     async with open_decoder(SandboxSettings(warm=3), limits=DecodeLimits()) as decoder:
-        await until(lambda: _are(3), timeout_s=TIMEOUT_S)
+        await until(lambda: _are(3, decoders), timeout_s=TIMEOUT_S)
         await decoder.probe(song)
-        await until(lambda: _are(3), timeout_s=TIMEOUT_S)
+        await until(lambda: _are(3, decoders), timeout_s=TIMEOUT_S)
     assert not decoders()
 
 
-async def _are(count: int) -> bool:
+async def _are(count: int, decoders: Decoders) -> bool:
     return len(decoders()) == count
 
 
-async def test_one_that_died_waiting_is_replaced_and_no_source_blamed(song: Path) -> None:
+async def test_one_that_died_waiting_is_replaced_and_no_source_blamed(
+    song: Path, decoders: Decoders
+) -> None:
     async with open_decoder(SandboxSettings(warm=2), limits=DecodeLimits()) as decoder:
         for child in decoders():
             child.kill()
@@ -84,7 +86,9 @@ async def test_one_that_died_waiting_is_replaced_and_no_source_blamed(song: Path
     assert facts.sample_rate_hz == 44_100
 
 
-async def test_a_decoder_that_cannot_be_started_is_our_fault(song: Path) -> None:
+async def test_a_decoder_that_cannot_be_started_is_our_fault(
+    song: Path, decoders: Decoders
+) -> None:
     limits = DecodeLimits()
     pool = DecoderPool(SandboxSettings(warm=0, start_timeout_s=0.001), limits=limits)
     decoder = AudioDecoder(pool, limits=limits, protections=frozenset())
