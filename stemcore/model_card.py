@@ -7,15 +7,16 @@ services read the catalogue from Triton itself.
 import hashlib
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from stemcore import strict_json
 
 CARD_PARAMETER = "card"
 SCHEMA_VERSION = 1
+ALLOWED_SDR_LOSS_DB = 0.05
 
-Profile = Literal["cpu", "cpu-batched", "gpu-onnx"]
+Profile = Literal["cpu", "cpu-batched", "gpu-onnx", "gpu-tensorrt", "gpu-plan"]
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _TRITON_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
@@ -64,6 +65,26 @@ class ParityFigure:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class EngineEvidence:
+    """What lets another engine, or another precision, serve the very files of a card.
+
+    `sdr_lost_db` by stem: how far the median SDR of a set of songs falls below the card's own
+    engine. Without judged songs it is empty, and parity alone decides.
+    """
+
+    engine: str
+    precision: str
+    parity: tuple[ParityFigure, ...]
+    sdr_lost_db: Mapping[str, float] = field(default_factory=dict[str, float])
+    sdr_songs: int = 0
+
+    @property
+    def passed(self) -> bool:
+        loses_little = max(self.sdr_lost_db.values(), default=0.0) <= ALLOWED_SDR_LOSS_DB
+        return bool(self.parity) and all(figure.passed for figure in self.parity) and loses_little
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SdrEvidence:
     """SDR in dB: 10 log10 of |s|^2 over |s - e|^2, whole song, median over the songs of a set."""
 
@@ -92,6 +113,7 @@ class ModelCard:
     `files` maps each file of the model, relative to the model's folder, to its sha256. A bag has
     none of its own: its `parts` maps each of its models to the digest of that model's card, and
     such a model's card is `part_of` the bag, not for clients to choose.
+    `parity` is that of `engine` at `precision`; `engines` are the others that may stand in.
     `normalisation` "track" takes mean and deviation of the whole track's mono mix off before the
     first segment and puts them back at the end, as demucs.api.Separator does.
     `join` "mean" is Demucs' weighted mean of overlapping windows, a short one centred. "sum" adds
@@ -123,6 +145,7 @@ class ModelCard:
     parts: Mapping[str, str] = field(default_factory=dict[str, str])
     part_of: str | None = None
     parity: tuple[ParityFigure, ...] = ()
+    engines: tuple[EngineEvidence, ...] = ()
     sdr: SdrEvidence | None = None
     licences: Licences
     provenance: Mapping[str, str] = field(default_factory=dict[str, str])
@@ -173,10 +196,27 @@ class ModelCard:
 
     @property
     def digest(self) -> str:
-        """What a claim pins: it changes when any file of the model, or of its parts, does."""
+        """What a claim pins: it changes with any file of the model, or of its parts, and with what
+        runs them."""
         contents = sorted({**self.files, **self.parts}.items())
         lines = "".join(f"{path} {digest}\n" for path, digest in contents)
-        return hashlib.sha256(lines.encode()).hexdigest()
+        runs = f"{self.engine} {self.precision}\n"
+        return hashlib.sha256((runs + lines).encode()).hexdigest()
+
+    def evidence_for(self, engine: str, precision: str) -> EngineEvidence | None:
+        """The card's own engine included."""
+        own = EngineEvidence(engine=self.engine, precision=self.precision, parity=self.parity)
+        known = {(each.engine, each.precision): each for each in (*self.engines, own)}
+        return known.get((engine, precision))
+
+    def served_by(self, evidence: EngineEvidence) -> "ModelCard":
+        """The card of the same files where another engine runs them."""
+        return replace(
+            self,
+            engine=evidence.engine,
+            precision=evidence.precision,
+            parity=evidence.parity,
+        )
 
     def hop_samples(self, overlap: float | None = None) -> int:
         """Demucs' own float expression: rounding it otherwise is off by one for some overlaps.

@@ -6,6 +6,7 @@ import pytest
 
 from stemcore.model_card import (
     CardError,
+    EngineEvidence,
     Licences,
     ModelCard,
     ParityFigure,
@@ -122,11 +123,47 @@ def test_parity_needs_evidence_and_all_of_it() -> None:
     assert not make_card(parity=(FIGURE, failed)).parity_passed
 
 
-def test_the_digest_follows_the_files_alone() -> None:
+def test_the_digest_follows_the_files_and_not_the_words() -> None:
     card = make_card(files={"1/model.onnx": "a" * 64, "1/weights.bin": "b" * 64})
     shuffled = make_card(files=dict(reversed(card.files.items())), description="other words")
     assert card.digest == shuffled.digest
     assert card.digest != make_card().digest
+
+
+def test_an_engine_that_stands_in_brings_its_own_parity_and_digest() -> None:
+    rough = dataclasses.replace(FIGURE, step="bf16", snr_db=41.0, required_db=36.0)
+    evidence = EngineEvidence(engine="openvino", precision="bf16", parity=(rough,))
+    card = make_card(engines=(evidence,))
+    served = card.served_by(evidence)
+    assert (served.engine, served.precision, served.parity) == ("openvino", "bf16", (rough,))
+    assert served.parity_passed
+    digests = {card.digest, served.digest, dataclasses.replace(served, precision="fp32").digest}
+    assert len(digests) == 3
+    assert ModelCard.from_json(served.to_json()) == served
+
+
+def test_a_cards_own_engine_is_known_with_the_others() -> None:
+    card = make_card()
+    own = card.evidence_for("onnxruntime", "fp32")
+    assert own is not None
+    assert own.parity == card.parity
+    assert card.evidence_for("openvino", "bf16") is None
+
+
+@pytest.mark.parametrize(("lost_db", "passed"), [(-0.01, True), (0.05, True), (0.06, False)])
+def test_an_engine_passes_by_what_it_loses_on_known_stems(lost_db: float, passed: bool) -> None:
+    evidence = EngineEvidence(
+        engine="openvino",
+        precision="bf16",
+        parity=(FIGURE,),
+        sdr_lost_db={"drums": lost_db, "bass": 0.0},
+        sdr_songs=50,
+    )
+    assert evidence.passed is passed
+
+
+def test_no_engine_passes_without_parity() -> None:
+    assert not EngineEvidence(engine="openvino", precision="bf16", parity=()).passed
 
 
 @pytest.mark.parametrize(("overlap", "hop"), [(0.0, 343_980), (0.25, 257_985), (0.3, 240_785)])
