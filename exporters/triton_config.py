@@ -1,16 +1,18 @@
 """config.pbtxt from a card, which derives from the specification, by Triton's own schema."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from google.protobuf import json_format, text_format
 from tritonclient.grpc import model_config_pb2
 
+from exporters.accelerators import accelerator_config, backend_parameters
 from exporters.profiles import PROFILES
 from exporters.specification import INPUT_NAME
 from stemcore.model_card import CARD_PARAMETER, ModelCard
 
 MODEL_FILE = "model.onnx"
-BACKEND = "onnxruntime"
+PLAN_FILE = "model.plan"
 THREADS_PARAMETER = "intra_op_thread_count"
 
 _schema: Any = model_config_pb2  # generated at import, so unknown to type checkers
@@ -20,25 +22,44 @@ def render_config(card: ModelCard, *, threads: int = 0) -> str:
     """`threads` 0 leaves the backend's default, all cores."""
     profile = PROFILES[card.profile]
     tensor = {"data_type": "TYPE_FP32", "dims": [card.channels, card.segment_samples]}
-    segment = {"batch_size": 1, "inputs": {INPUT_NAME: tensor | {"zero_data": True}}}
     config: dict[str, Any] = {
         "name": card.name,
-        "backend": BACKEND,
-        "default_model_filename": MODEL_FILE,
+        "backend": profile.backend,
+        "default_model_filename": PLAN_FILE if profile.backend == "tensorrt" else MODEL_FILE,
         "max_batch_size": card.max_batch_size,
         "input": [{"name": INPUT_NAME} | tensor],
         "output": [{"name": source.output} | tensor for source in card.stems],
         # KIND_CPU without a count means two instances, each with all cores
         "instance_group": [{"kind": profile.device, "count": 1}],
-        "model_warmup": [{"name": "one segment"} | segment],
-        "parameters": {CARD_PARAMETER: {"string_value": card.to_json()}},
+        "model_warmup": [_warm_up(batch, tensor) for batch in profile.warm_up_batches],
+        "parameters": {
+            name: {"string_value": text}
+            for name, text in (
+                backend_parameters(profile) | {CARD_PARAMETER: card.to_json()}
+            ).items()
+        },
     }
+    if profile.accelerator is not None:
+        config["optimization"] = accelerator_config(card, profile)
     if profile.batches:
         config["dynamic_batching"] = {"max_queue_delay_microseconds": profile.max_queue_delay_us}
     if threads:
-        config["parameters"][THREADS_PARAMETER] = {"string_value": str(threads)}
+        config["parameters"] |= _parameters({THREADS_PARAMETER: str(threads)})
     message = json_format.ParseDict(config, _schema.ModelConfig())
     return text_format.MessageToString(message, as_utf8=True)
+
+
+def _warm_up(batch: int, tensor: dict[str, Any]) -> dict[str, Any]:
+    """Each batch size is met before the first request: new ones cost a GPU most of all."""
+    return {
+        "name": f"batch of {batch}",
+        "batch_size": batch,
+        "inputs": {INPUT_NAME: tensor | {"zero_data": True}},
+    }
+
+
+def _parameters(texts: Mapping[str, str]) -> dict[str, Any]:
+    return {name: {"string_value": text} for name, text in texts.items()}
 
 
 def parse_config(text: str) -> Any:

@@ -78,7 +78,9 @@ def test_card_and_config_tell_the_same(exported: ModelFolder) -> None:
     [
         ("cpu", "KIND_CPU", 1, None),
         ("cpu-batched", "KIND_CPU", 8, 100_000),
-        ("gpu-onnx", "KIND_GPU", 8, 5_000),
+        ("gpu-onnx", "KIND_GPU", 16, 5_000),
+        ("gpu-tensorrt", "KIND_GPU", 16, 5_000),
+        ("gpu-plan", "KIND_GPU", 16, 5_000),
     ],
 )
 def test_a_profile_is_config_only(
