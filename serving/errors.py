@@ -31,6 +31,12 @@ class RefusalReason(StrEnum):
     FILE_MISSING = "file_missing"
     DIGEST_DIFFERS = "digest_differs"
     VERSION_MISSING = "version_missing"
+    ENGINE_NOT_PROVEN = "engine_not_proven"
+    ENGINE_NOT_HERE = "engine_not_here"
+    CONFIG_DIFFERS = "config_differs"
+    PART_REFUSED = "part_refused"
+    PART_DIFFERS = "part_differs"
+    PART_ALONE = "part_alone"
 
 
 class ModelRefused(ServingError):

@@ -9,36 +9,58 @@ from typing import Any
 from google.protobuf import text_format
 from tritonclient.grpc import model_config_pb2
 
+from serving import promises
 from serving.errors import ModelRefused, RefusalReason
 from stemcore.model_card import CARD_PARAMETER, CardError, ModelCard
 
 # Never "python": a model of that backend is code, which no card vouches for.
 ALLOWED_BACKENDS = frozenset({"onnxruntime", "openvino", "tensorrt"})
+# What Triton itself runs: a bag's config names its parts and no file.
+ENSEMBLE = "ensemble"
+CONFIG_FILE = "config.pbtxt"
 
 _READ_BYTES = 1 << 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VerifiedModel:
-    """A model whose files have the digests on its card. `config` is a Triton ModelConfig."""
+    """A model whose files have the digests on its card. `config` is a Triton ModelConfig.
+
+    `parts` are those of a bag, which runs nothing itself.
+    """
 
     name: str
     directory: Path
     config: Any
     card: ModelCard
+    parts: tuple["VerifiedModel", ...] = ()
 
 
 def model_names(repository: Path) -> tuple[str, ...]:
     """Every folder of the repository that wants to be a model, by name."""
     if not repository.is_dir():
         return ()
-    return tuple(sorted(path.parent.name for path in repository.glob("*/config.pbtxt")))
+    return tuple(sorted(path.parent.name for path in repository.glob(f"*/{CONFIG_FILE}")))
+
+
+def bag_of(directory: Path) -> str | None:
+    """The bag that a model is part of; None also where its card is unreadable: verify says why."""
+    try:
+        return _read_card(directory, _read_config(directory)).part_of
+    except ModelRefused:
+        return None
 
 
 def verify(directory: Path) -> VerifiedModel:
-    """Raises ModelRefused unless config, card and every file of the model agree."""
+    """Raises ModelRefused unless config, card and every file of the model agree.
+
+    The parts of a bag are looked for beside it; it is refused with any of them.
+    """
     config = _read_config(directory)
     card = _read_card(directory, config)
+    promises.check(config, card)
+    if config.platform == ENSEMBLE:
+        return _verify_bag(directory, config, card)
     for path, digest in card.files.items():
         _check_file(directory, path=path, digest=digest)
     if not any(PurePosixPath(path).parts[0].isdigit() for path in card.files):
@@ -46,13 +68,43 @@ def verify(directory: Path) -> VerifiedModel:
     return VerifiedModel(name=directory.name, directory=directory, config=config, card=card)
 
 
+def _verify_bag(directory: Path, config: Any, card: ModelCard) -> VerifiedModel:
+    if not card.parts:
+        raise ModelRefused(RefusalReason.CONFIG_DIFFERS, "an ensemble whose card names no parts")
+    parts = tuple(_verify_part(directory.parent, name) for name in card.parts)
+    promises.check_bag(config, card, parts={part.name: part.card for part in parts})
+    return VerifiedModel(
+        name=directory.name, directory=directory, config=config, card=card, parts=parts
+    )
+
+
+def _verify_part(repository: Path, name: str) -> VerifiedModel:
+    try:
+        _refuse_as_part(repository, name)
+        return verify(repository / name)
+    except ModelRefused as refusal:
+        detail = f"its part {name} was refused, {refusal.reason.value}: {refusal}"
+        raise ModelRefused(RefusalReason.PART_REFUSED, detail) from refusal
+
+
+def _refuse_as_part(repository: Path, name: str) -> None:
+    if PurePosixPath(name).parts != (name,):
+        raise ModelRefused(RefusalReason.FILE_OUTSIDE_MODEL, f"{name!r} is no name of a model")
+    if _read_config(repository / name).platform == ENSEMBLE:
+        raise ModelRefused(RefusalReason.PART_DIFFERS, "a bag cannot be part of a bag")
+
+
+def new_config() -> Any:
+    """An empty ModelConfig; protobuf builds its classes at run time, unseen by type checkers."""
+    return getattr(model_config_pb2, "ModelConfig")()  # noqa: B009
+
+
 def _read_config(directory: Path) -> Any:
     try:
-        text = (directory / "config.pbtxt").read_text()
+        text = (directory / CONFIG_FILE).read_text()
     except OSError as error:
         raise ModelRefused(RefusalReason.CONFIG_MISSING, f"no config.pbtxt: {error}") from error
-    # protobuf builds its classes at run time, so type checkers do not see them.
-    config: Any = getattr(model_config_pb2, "ModelConfig")()  # noqa: B009
+    config = new_config()
     try:
         text_format.Parse(text, config)
     except text_format.ParseError as error:
@@ -60,7 +112,8 @@ def _read_config(directory: Path) -> Any:
     if config.name and config.name != directory.name:
         detail = f"config.pbtxt names {config.name!r}, the folder is {directory.name!r}"
         raise ModelRefused(RefusalReason.NAME_DIFFERS, detail)
-    if config.backend not in ALLOWED_BACKENDS:
+    bag = config.platform == ENSEMBLE and not config.backend
+    if not bag and config.backend not in ALLOWED_BACKENDS:
         detail = f"backend {config.backend!r} is none of {', '.join(sorted(ALLOWED_BACKENDS))}"
         raise ModelRefused(RefusalReason.BACKEND_NOT_ALLOWED, detail)
     return config

@@ -41,24 +41,33 @@ def run(settings: ServingSettings) -> NoReturn:
 
 
 def stage_verified(settings: ServingSettings) -> Sequence[str]:
-    """Stages every good model and names them; each refused one is logged and left out."""
+    """Stages every good model and names them; each refused one is logged and left out.
+
+    A bag brings its parts, which are not loaded without it.
+    """
     staging.clear(staged_repository(settings))
     wanted = settings.models
     if wanted is None:
         wanted = inspection.model_names(settings.repository)
-    return [name for name in wanted if _staged_or_refused(name, settings)]
+    return [
+        name
+        for name in wanted
+        if inspection.bag_of(settings.repository / name) not in wanted
+        and _staged_or_refused(name, settings)
+    ]
 
 
 def stage_one(name: str, settings: ServingSettings) -> VerifiedModel:
-    """Raises ModelRefused; nothing of a refused model stays staged."""
+    """A bag with its parts. Raises ModelRefused; nothing of a refused model stays staged."""
     staging.remove(staged_repository(settings), model=name)
     model = inspection.verify(settings.repository / name)
-    staging.stage(
-        model,
-        staged_repository=staged_repository(settings),
-        tuning=settings.tuning_of(name),
-        warm_up=settings.warm_up,
-    )
+    for each in (*model.parts, model):
+        staging.stage(
+            each,
+            staged_repository=staged_repository(settings),
+            tuning=settings.tuning_of(each.name),
+            warm_up=settings.warm_up,
+        )
     return model
 
 

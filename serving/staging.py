@@ -10,11 +10,12 @@ from typing import Any
 
 from google.protobuf import text_format
 
-from serving.inspection import VerifiedModel
+from serving.inspection import CONFIG_FILE, ENSEMBLE, VerifiedModel, new_config
 from serving.settings import ModelTuning
 
 THREADS_PARAMETER = "intra_op_thread_count"
 WARM_UP_PARAMETER = "stemyard_warm_up"
+FIRST_VERSION = "1"
 
 
 def clear(staged_repository: Path) -> None:
@@ -25,8 +26,23 @@ def clear(staged_repository: Path) -> None:
 
 
 def remove(staged_repository: Path, *, model: str) -> None:
-    """Unloaded models are taken out of sight, so that no one can load them back unverified."""
+    """Unloaded models are taken out of sight, so that no one can load them back unverified.
+
+    A bag goes with its parts.
+    """
+    for part in parts(staged_repository, model=model):
+        shutil.rmtree(staged_repository / part, ignore_errors=True)
     shutil.rmtree(staged_repository / model, ignore_errors=True)
+
+
+def parts(staged_repository: Path, *, model: str) -> tuple[str, ...]:
+    """The models that a staged bag runs; none of any other model."""
+    try:
+        text = (staged_repository / model / CONFIG_FILE).read_text()
+    except OSError:
+        return ()
+    config = text_format.Parse(text, new_config())
+    return tuple(step.model_name for step in config.ensemble_scheduling.step)
 
 
 def stage(
@@ -35,13 +51,14 @@ def stage(
     """Writes the tuned config and links the files that were verified."""
     target = staged_repository / model.name
     remove(staged_repository, model=model.name)
-    target.mkdir(parents=True)
+    # Triton wants a version even of a bag, which has no file.
+    (target / FIRST_VERSION if model.parts else target).mkdir(parents=True)
     for path in model.card.files:
         link = target / PurePosixPath(path)
         link.parent.mkdir(parents=True, exist_ok=True)
         link.symlink_to((model.directory / path).resolve())
     config = tuned(model.config, tuning=tuning, warm_up=warm_up)
-    (target / "config.pbtxt").write_text(text_format.MessageToString(config))
+    (target / CONFIG_FILE).write_text(text_format.MessageToString(config))
 
 
 def tuned(config: Any, *, tuning: ModelTuning, warm_up: bool) -> Any:
@@ -53,6 +70,8 @@ def tuned(config: Any, *, tuning: ModelTuning, warm_up: bool) -> Any:
     copy = type(config)()
     copy.CopyFrom(config)
     del copy.model_warmup[:]
+    if copy.platform == ENSEMBLE:
+        return copy
     copy.parameters[WARM_UP_PARAMETER].string_value = str(warm_up).lower()
     if tuning.threads is not None:
         copy.parameters[THREADS_PARAMETER].string_value = str(tuning.threads)

@@ -1,16 +1,17 @@
 """Models of a few hundred bytes, whole with card and config, for tests of what serves them."""
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import onnx
 from onnx import TensorProto, helper
 
-from stemcore.model_card import Licences, ModelCard, StemSource
+from stemcore.model_card import Licences, ModelCard, ParityFigure, StemSource
 
 SAMPLES = 64
-GAINS = {"drums": 0.5, "bass": 0.25}
+GAINS = {"drums": 0.5, "bass": 0.25, "other": 0.125, "vocals": 0.75}
 
 
 def write_model(
@@ -20,38 +21,76 @@ def write_model(
     max_batch_size: int = 1,
     fragile: bool = False,
     rows: int = 1,
+    gains: Mapping[str, float] = GAINS,
+    part_of: str | None = None,
 ) -> Path:
-    """A waveform model whose stems are the mix times GAINS; returns its folder.
+    """A waveform model whose stems are the mix times `gains`; returns its folder.
 
     A fragile one cannot be run on a batch that holds a sample of `rows` or more: with 0 rows on
     nothing at all.
     """
     folder = repository / name
     (folder / "1").mkdir(parents=True)
-    graph = _gain_graph(fragile=fragile, rows=rows)
-    onnx.save(graph, folder / "1" / "model.onnx")
-    card = _card(name, folder, max_batch_size=max_batch_size).to_json()
-    (folder / "card.json").write_text(card)
-    (folder / "config.pbtxt").write_text(_config(name, card, max_batch_size=max_batch_size))
+    model = folder / "1" / "model.onnx"
+    onnx.save(_gain_graph(gains, fragile=fragile, rows=rows), model)
+    card = small_card(
+        name,
+        stems=dict.fromkeys(gains, name),
+        profile="cpu" if max_batch_size == 1 else "cpu-batched",
+        max_batch_size=max_batch_size,
+        files={"1/model.onnx": hashlib.sha256(model.read_bytes()).hexdigest()},
+        part_of=part_of,
+    )
+    batching = "dynamic_batching { max_queue_delay_microseconds: 500000 }"
+    write_described(
+        folder,
+        card,
+        f"""
+backend: "onnxruntime"
+default_model_filename: "model.onnx"
+instance_group [ {{ kind: KIND_CPU count: 1 }} ]
+{batching if max_batch_size > 1 else ""}
+""",
+    )
     return folder
+
+
+def write_described(folder: Path, card: ModelCard, config: str) -> None:
+    """The card, alone and in a config.pbtxt of `config` and what every config says."""
+    text = card.to_json()
+    (folder / "card.json").write_text(text)
+    quoted = text.replace("\\", "\\\\").replace('"', '\\"')
+    outputs = ", ".join(
+        f'{{ name: "{stem}" data_type: TYPE_FP32 dims: [ 2, {SAMPLES} ] }}'
+        for stem in card.stem_names
+    )
+    (folder / "config.pbtxt").write_text(
+        f"""
+name: "{card.name}"
+max_batch_size: {card.max_batch_size}
+input [ {{ name: "mix" data_type: TYPE_FP32 dims: [ 2, {SAMPLES} ] }} ]
+output [ {outputs} ]
+parameters {{ key: "card" value: {{ string_value: "{quoted}" }} }}
+{config}"""
+    )
 
 
 def rewrite(path: Path, change: Callable[[str], str]) -> None:
     path.write_text(change(path.read_text()))
 
 
-def _gain_graph(*, fragile: bool, rows: int) -> onnx.ModelProto:
+def _gain_graph(gains: Mapping[str, float], *, fragile: bool, rows: int) -> onnx.ModelProto:
     shape = ["batch", 2, SAMPLES]
     mix = helper.make_tensor_value_info("mix", TensorProto.FLOAT, shape)
-    gains = [
+    tables = [
         helper.make_tensor(f"{stem}_gain", TensorProto.FLOAT, [rows], [gain] * rows)
-        for stem, gain in GAINS.items()
+        for stem, gain in gains.items()
     ]
-    nodes = [helper.make_node("Mul", ["mix", f"{stem}_gain"], [stem]) for stem in GAINS]
+    nodes = [helper.make_node("Mul", ["mix", f"{stem}_gain"], [stem]) for stem in gains]
     if fragile:
-        nodes = [*_row_of_loudest(), *(node for stem in GAINS for node in _looked_up(stem))]
-    stems = [helper.make_tensor_value_info(stem, TensorProto.FLOAT, shape) for stem in GAINS]
-    graph = helper.make_graph(nodes, "gains", [mix], stems, gains)
+        nodes = [*_row_of_loudest(), *(node for stem in gains for node in _looked_up(stem))]
+    stems = [helper.make_tensor_value_info(stem, TensorProto.FLOAT, shape) for stem in gains]
+    graph = helper.make_graph(nodes, "gains", [mix], stems, tables)
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
 
 
@@ -70,37 +109,25 @@ def _looked_up(stem: str) -> list[onnx.NodeProto]:
     ]
 
 
-def _card(name: str, folder: Path, *, max_batch_size: int) -> ModelCard:
-    digest = hashlib.sha256((folder / "1" / "model.onnx").read_bytes()).hexdigest()
+def small_card(name: str, *, stems: Mapping[str, str], **changes: Any) -> ModelCard:
+    """A card that may be used; `stems` says which model each stem is an output of."""
+    proof = ParityFigure(
+        step="definition",
+        signal="any",
+        worst_stem="drums",
+        passed=True,
+        snr_db=200.0,
+        required_db=100.0,
+    )
     return ModelCard(
         name=name,
         description="gains",
         family="test",
-        stems=tuple(StemSource(stem=stem, model=name, output=stem) for stem in GAINS),
+        stems=tuple(StemSource(stem=s, model=model, output=s) for s, model in stems.items()),
         sample_rate=44_100,
         segment_samples=SAMPLES,
-        profile="cpu" if max_batch_size == 1 else "cpu-batched",
-        max_batch_size=max_batch_size,
-        parameters=len(GAINS),
-        files={"1/model.onnx": digest},
+        parameters=len(stems),
+        parity=(proof,),
         licences=Licences(code="MIT", weights="none", noncommercial=False),
+        **changes,
     )
-
-
-def _config(name: str, card: str, *, max_batch_size: int) -> str:
-    quoted = card.replace("\\", "\\\\").replace('"', '\\"')
-    outputs = ", ".join(
-        f'{{ name: "{stem}" data_type: TYPE_FP32 dims: [ 2, {SAMPLES} ] }}' for stem in GAINS
-    )
-    batching = "dynamic_batching { max_queue_delay_microseconds: 500000 }"
-    return f"""
-name: "{name}"
-backend: "onnxruntime"
-default_model_filename: "model.onnx"
-max_batch_size: {max_batch_size}
-input [ {{ name: "mix" data_type: TYPE_FP32 dims: [ 2, {SAMPLES} ] }} ]
-output [ {outputs} ]
-instance_group [ {{ kind: KIND_CPU count: 1 }} ]
-{batching if max_batch_size > 1 else ""}
-parameters {{ key: "card" value: {{ string_value: "{quoted}" }} }}
-"""
