@@ -12,6 +12,7 @@ ROOT = Path(__file__).resolve().parent.parent
 Port = Annotated[int, Field(ge=1, le=65535)]
 Threads = Annotated[int, Field(ge=1, le=1024)]
 Instances = Annotated[int, Field(ge=1, le=64)]
+EngineChoice = Literal["openvino-bf16", "openvino-fp32", "onnxruntime-fp32"]
 
 
 class Ports(BaseModel):
@@ -25,13 +26,15 @@ class Ports(BaseModel):
 class ModelTuning(BaseModel):
     """How much of the machine one model gets; what is None stays as its config.pbtxt has it.
 
-    `threads` are intra-op threads of each instance.
+    `threads` are intra-op threads of each instance. Without an `engine` it is the fastest that the
+    model's card has evidence for and this machine can run.
     """
 
     model_config = ConfigDict(frozen=True)
 
     threads: Threads | None = None
     instances: Instances | None = None
+    engine: EngineChoice | None = None
 
 
 class ServingSettings(BaseSettings):
@@ -63,7 +66,8 @@ class ServingSettings(BaseSettings):
         own = self.tuning_by_model.get(model, ModelTuning())
         instances = own.instances or self.tuning.instances
         threads = own.threads or self.tuning.threads or max(1, usable_cores() // (instances or 1))
-        return ModelTuning(threads=threads, instances=instances)
+        engine = own.engine or self.tuning.engine
+        return ModelTuning(threads=threads, instances=instances, engine=engine)
 
 
 def usable_cores() -> int:
