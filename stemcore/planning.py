@@ -4,7 +4,14 @@ from collections.abc import Sequence
 
 from stemcore.catalogue.port import ServedModel
 from stemcore.errors import ErrorCode, InvalidInput, Unavailable
-from stemcore.separation_request import AudioFormat, ClipMode, OutputOptions, SeparationRequest
+from stemcore.model_card import ModelCard
+from stemcore.separation_request import (
+    AudioFormat,
+    ClipMode,
+    OutputOptions,
+    SeparationRequest,
+)
+from stemcore.stem_choice import MadeBy, chosen_names, wanted_files
 from stemcore.submission import OutputFields, SubmissionFields
 
 FLOAT_BIT_DEPTH = 32
@@ -15,13 +22,19 @@ def plan(
 ) -> SeparationRequest:
     """The request to run; raises InvalidInput for what no model here can do."""
     model = choose_model(fields.model, models, default_model=default_model)
-    return SeparationRequest(
+    request = SeparationRequest(
         model=model.card.name,
         stems=choose_stems(fields.stems, model),
         output=_output(fields.output),
         overlap=fields.overlap,
         clip=_clip(fields.clip, fields.output),
+        complement=fields.complement,
+        shifts=fields.shifts,
+        seed=fields.seed,
+        consistency=fields.consistency,
     )
+    require_runnable(request, model.card)
+    return request
 
 
 def choose_model(
@@ -70,15 +83,30 @@ def _allowed_names(models: Sequence[ServedModel]) -> list[str]:
 
 
 def choose_stems(wanted: Sequence[str], model: ServedModel) -> tuple[str, ...]:
-    """The wanted stems in the model's order, all of them when none is named."""
-    known = model.card.stem_names
-    if unknown := [stem for stem in wanted if stem not in known]:
+    """The wanted stems and complements in the model's order; all stems when none is named."""
+    return chosen_names(wanted, model.card)
+
+
+def require_runnable(request: SeparationRequest, card: ModelCard) -> None:
+    """Raises InvalidInput for what this model cannot do."""
+    if chosen_names(request.stems, card) != request.stems:
         raise InvalidInput(
             ErrorCode.UNKNOWN_STEM,
-            f"The model {model.card.name!r} has no stem {unknown[0]!r}.",
-            details={"unknown": unknown, "stems": list(known)},
+            f"The model {card.name!r} does not make these stems.",
+            details={"stems": list(card.stem_names)},
         )
-    return tuple(stem for stem in known if not wanted or stem in wanted)
+    if request.overlap is not None and card.hop is not None:
+        raise _unsupported("overlap", f"The model {card.name!r} has windows of a fixed hop.")
+    is_alone = len(card.stem_names) == 1
+    if request.consistency and is_alone:
+        raise _unsupported("consistency", f"The model {card.name!r} has no second stem to add.")
+    made_by = {file.made_by for file in wanted_files(request, card)}
+    if MadeBy.SUM in made_by and is_alone:
+        raise _unsupported("complement", f"The model {card.name!r} has no other stems to add.")
+
+
+def _unsupported(field: str, message: str) -> InvalidInput:
+    return InvalidInput(ErrorCode.UNSUPPORTED_OPTION, message, details={"field": field})
 
 
 def _output(fields: OutputFields) -> OutputOptions:

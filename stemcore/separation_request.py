@@ -27,6 +27,13 @@ class ClipMode(StrEnum):
     NONE = "none"
 
 
+class ComplementMode(StrEnum):
+    """How everything but one stem is made: the mix without it, or the sum of the others."""
+
+    SUBTRACT = "subtract"
+    SUM = "sum"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OutputOptions:
     """How stems are written; `sample_rate_hz` None means the source's own rate.
@@ -41,9 +48,10 @@ class OutputOptions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SeparationRequest:
-    """Model, wanted stems in the model's order, and how to run and write them.
+    """Model, wanted stems and complements in the model's order, and how to run and write them.
 
-    `overlap` None means the model card's own.
+    `overlap` None means the model card's own. `shifts` runs, delayed by what `seed` draws, are
+    averaged; none is one run without delay. With `consistency` the model's stems add up to the mix.
     """
 
     model: str
@@ -51,6 +59,10 @@ class SeparationRequest:
     output: OutputOptions = OutputOptions()
     overlap: float | None = None
     clip: ClipMode = ClipMode.CLAMP
+    complement: ComplementMode = ComplementMode.SUBTRACT
+    shifts: int = 0
+    seed: int = 0
+    consistency: bool = False
 
     def to_dict(self) -> dict[str, Any]:
         """The form kept in the job row's `parameters`."""
@@ -64,11 +76,15 @@ class SeparationRequest:
             },
             "overlap": self.overlap,
             "clip": self.clip.value,
+            "complement": self.complement.value,
+            "shifts": self.shifts,
+            "seed": self.seed,
+            "consistency": self.consistency,
         }
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> "SeparationRequest":
-        """The inverse of `to_dict`."""
+        """The inverse of `to_dict`; rows written before an option was there have its default."""
         output = data["output"]
         return cls(
             model=data["model"],
@@ -80,4 +96,8 @@ class SeparationRequest:
             ),
             overlap=data["overlap"],
             clip=ClipMode(data["clip"]),
+            complement=ComplementMode(data.get("complement", ComplementMode.SUBTRACT)),
+            shifts=data.get("shifts", 0),
+            seed=data.get("seed", 0),
+            consistency=data.get("consistency", False),
         )

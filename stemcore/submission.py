@@ -7,12 +7,14 @@ from typing import Annotated, Any, Literal, cast
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from stemcore.errors import ErrorCode, InvalidInput
-from stemcore.separation_request import AudioFormat, ClipMode
+from stemcore.separation_request import AudioFormat, ClipMode, ComplementMode
 from stemcore.text import StorableText, require_storable
 
 MAX_METADATA_BYTES = 16 * 1024
 MAX_METADATA_DEPTH = 16
-MAX_OVERLAP = 0.75
+MAX_OVERLAP = 0.5
+MAX_SHIFTS = 10
+MAX_SEED = 2**32 - 1
 
 SampleRateHz = Annotated[int, Field(ge=8_000, le=192_000)]
 
@@ -45,11 +47,34 @@ class SubmissionFields(BaseModel):
         default=None, description="A name from `GET /v1/models`; the service has a default."
     )
     stems: tuple[Annotated[StorableText, Field(max_length=100)], ...] = Field(
-        default=(), description="Wanted stems, repeated or comma-separated; all of them if absent."
+        default=(),
+        description="Wanted stems, repeated or comma-separated; all of them if absent. `no_<stem>` "
+        "is everything but that stem, `instrumental` everything but the vocals.",
     )
     output: OutputFields = OutputFields()
     overlap: float | None = Field(
-        default=None, ge=0, le=MAX_OVERLAP, description="Of segments; the model's own if absent."
+        default=None,
+        ge=0,
+        le=MAX_OVERLAP,
+        description="Of segments; the model's own if absent. Not for models of a fixed hop.",
+    )
+    shifts: int = Field(
+        default=0,
+        ge=0,
+        le=MAX_SHIFTS,
+        description="Runs to average, each delayed by a random time of up to half a second: "
+        "slower, a little better. 0 is one run without delay.",
+    )
+    seed: int = Field(
+        default=0, ge=0, le=MAX_SEED, description="Of the delays; equal seeds give equal bytes."
+    )
+    complement: ComplementMode = Field(
+        default=ComplementMode.SUBTRACT,
+        description="How `no_<stem>` and `instrumental` are made: `subtract` takes the stem off "
+        "the song, `sum` adds the model's other stems.",
+    )
+    consistency: bool = Field(
+        default=False, description="Whether the stems are made to add up to the song."
     )
     clip: ClipMode = Field(
         default=ClipMode.CLAMP,

@@ -51,6 +51,10 @@ async def test_an_accepted_song_is_stored_written_down_and_announced(
         "output": {"format": "wav", "bit_depth": 24, "sample_rate": None},
         "overlap": None,
         "clip": "clamp",
+        "complement": "subtract",
+        "shifts": 0,
+        "seed": 0,
+        "consistency": False,
     }
     assert (gateway.root / "sources" / job["id"] / "original").read_bytes() == song
     payload = await pool.fetchval(
@@ -66,19 +70,27 @@ async def test_an_accepted_song_is_stored_written_down_and_announced(
 async def test_every_option_reaches_the_job(caller: Caller) -> None:
     job = await caller.submitted(
         model="two-stems",
-        stems="accompaniment",
+        stems="accompaniment,instrumental",
         output='{"format": "flac", "bit_depth": 16, "sample_rate": 48000}',
         overlap="0.5",
         clip="rescale",
+        complement="sum",
+        shifts="3",
+        seed="77",
+        consistency="true",
         priority="3",
     )
     assert job["priority"] == 3
     assert job["parameters"] == {
         "model": "two-stems",
-        "stems": ["accompaniment"],
+        "stems": ["accompaniment", "instrumental"],
         "output": {"format": "flac", "bit_depth": 16, "sample_rate": 48000},
         "overlap": 0.5,
         "clip": "rescale",
+        "complement": "sum",
+        "shifts": 3,
+        "seed": 77,
+        "consistency": True,
     }
 
 

@@ -95,9 +95,8 @@ def test_the_form_of_a_submission_is_described() -> None:
     form = DOCUMENT["components"]["schemas"][body["schema"]["$ref"].rpartition("/")[2]]
     assert form["required"] == ["file"]
     assert form["properties"]["file"]["format"] == "binary"
-    assert {"model", "stems", "output", "overlap", "clip", "priority", "metadata"} < set(
-        form["properties"]
-    )
+    options = {"output", "overlap", "shifts", "seed", "complement", "consistency", "clip"}
+    assert options | {"model", "stems", "priority", "metadata"} < set(form["properties"])
 
 
 def test_the_codes_are_one_list() -> None:

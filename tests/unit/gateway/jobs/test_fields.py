@@ -2,7 +2,7 @@ import pytest
 
 from gateway.jobs.fields import parse_fields
 from stemcore.errors import ErrorCode, InvalidInput
-from stemcore.separation_request import AudioFormat, ClipMode
+from stemcore.separation_request import AudioFormat, ClipMode, ComplementMode
 
 
 def test_without_fields_there_are_defaults() -> None:
@@ -11,10 +11,13 @@ def test_without_fields_there_are_defaults() -> None:
     assert (fields.output.format, fields.output.bit_depth) == (AudioFormat.WAV, 24)
     assert fields.output.sample_rate == "source"
     assert (fields.clip, fields.priority, fields.metadata) == (ClipMode.CLAMP, 0, {})
+    assert (fields.complement, fields.consistency) == (ComplementMode.SUBTRACT, False)
+    assert (fields.shifts, fields.seed) == (0, 0)
 
 
 def test_what_was_left_blank_counts_as_absent() -> None:
     names = ("model", "stems", "output", "output.format", "overlap", "clip", "metadata")
+    names += ("shifts", "seed", "complement", "consistency")
     assert parse_fields([(name, "") for name in names]) == parse_fields([])
 
 
@@ -48,9 +51,16 @@ def test_metadata_may_hold_any_json_and_line_ends() -> None:
 @pytest.mark.parametrize(
     ("texts", "field"),
     [
-        ([("overlap", "0.76")], "overlap"),
+        ([("overlap", "0.51")], "overlap"),
         ([("overlap", "-0.1")], "overlap"),
         ([("overlap", "inf")], "overlap"),
+        ([("shifts", "11")], "shifts"),
+        ([("shifts", "-1")], "shifts"),
+        ([("shifts", "1.5")], "shifts"),
+        ([("seed", "-1")], "seed"),
+        ([("seed", "4294967296")], "seed"),
+        ([("complement", "divide")], "complement"),
+        ([("consistency", "mostly")], "consistency"),
         ([("output.bit_depth", "8")], "output.bit_depth"),
         ([("output.bit_depth", "1_6")], "output.bit_depth"),
         ([("output.colour", "red")], "output.colour"),
