@@ -8,7 +8,8 @@ from typing import NoReturn
 
 import structlog
 
-from serving import command_line, inspection, shared_memory, staging
+from serving import command_line, engines, inspection, shared_memory, staging
+from serving.engines import Machine
 from serving.errors import ModelRefused
 from serving.inspection import VerifiedModel
 from serving.settings import ServingSettings
@@ -60,7 +61,11 @@ def stage_verified(settings: ServingSettings) -> Sequence[str]:
 def stage_one(name: str, settings: ServingSettings) -> VerifiedModel:
     """A bag with its parts. Raises ModelRefused; nothing of a refused model stays staged."""
     staging.remove(staged_repository(settings), model=name)
-    model = inspection.verify(settings.repository / name)
+    model = engines.fitted(
+        inspection.verify(settings.repository / name),
+        Machine.found(model_cache=settings.runtime / "compiled"),
+        wanted=lambda each: settings.tuning_of(each).engine,
+    )
     for each in (*model.parts, model):
         staging.stage(
             each,
@@ -77,8 +82,9 @@ def _staged_or_refused(name: str, settings: ServingSettings) -> bool:
     except ModelRefused as refusal:
         _log.error("model_refused", model=name, reason=refusal.reason.value, detail=str(refusal))
         return False
-    tuning = settings.tuning_of(name).model_dump()
-    _log.info("model_verified", model=name, digest=model.card.digest, **tuning)
+    card, tuning = model.card, settings.tuning_of(name).model_dump()
+    served = {"engine": card.engine, "precision": card.precision}
+    _log.info("model_verified", model=name, digest=card.digest, **tuning | served)
     return True
 
 

@@ -13,7 +13,8 @@ from google.protobuf import text_format
 from serving.inspection import CONFIG_FILE, ENSEMBLE, VerifiedModel, new_config
 from serving.settings import ModelTuning
 
-THREADS_PARAMETER = "intra_op_thread_count"
+# Each backend's own name for the threads of an instance.
+THREADS_PARAMETERS = {"onnxruntime": "intra_op_thread_count", "openvino": "INFERENCE_NUM_THREADS"}
 WARM_UP_PARAMETER = "stemyard_warm_up"
 FIRST_VERSION = "1"
 
@@ -73,8 +74,9 @@ def tuned(config: Any, *, tuning: ModelTuning, warm_up: bool) -> Any:
     if copy.platform == ENSEMBLE:
         return copy
     copy.parameters[WARM_UP_PARAMETER].string_value = str(warm_up).lower()
-    if tuning.threads is not None:
-        copy.parameters[THREADS_PARAMETER].string_value = str(tuning.threads)
+    threads = THREADS_PARAMETERS.get(copy.backend)
+    if threads is not None and tuning.threads is not None:
+        copy.parameters[threads].string_value = str(tuning.threads)
     if tuning.instances is not None:
         _set_instances(copy, tuning.instances)
     return copy

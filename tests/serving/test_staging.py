@@ -45,7 +45,7 @@ def test_the_source_config_stays_as_it_was(model: VerifiedModel, staged: Path) -
 def test_threads_and_instances_reach_the_staged_config(model: VerifiedModel) -> None:
     tuning = ModelTuning(threads=3, instances=2)
     config = staging.tuned(model.config, tuning=tuning, warm_up=True)
-    assert config.parameters[staging.THREADS_PARAMETER].string_value == "3"
+    assert config.parameters["intra_op_thread_count"].string_value == "3"
     assert [group.count for group in config.instance_group] == [2]
 
 
