@@ -1,6 +1,7 @@
 """Cards with evidence, for tests of which engine serves a model."""
 
 import dataclasses
+import hashlib
 from pathlib import Path
 from typing import Any
 
@@ -30,12 +31,18 @@ def evidence(engine: str, precision: str, **changes: Any) -> EngineEvidence:
 
 
 def prove(folder: Path, *engines: EngineEvidence, parity_db: float = 120.0) -> Path:
-    """The model's own parity, and that of other engines, on its card and in its config."""
+    """The model's own parity, and that of other engines, on its card and in its config.
+
+    The model's file may have been replaced before: the card has the digest of what is there.
+    """
     path = folder / "config.pbtxt"
     schema: Any = model_config_pb2
     config = text_format.Parse(path.read_text(), schema.ModelConfig())
     card = ModelCard.from_json(config.parameters[CARD_PARAMETER].string_value)
-    card = dataclasses.replace(card, parity=(figure(parity_db),), engines=engines)
+    digest = hashlib.sha256((folder / "1" / "model.onnx").read_bytes()).hexdigest()
+    card = dataclasses.replace(
+        card, parity=(figure(parity_db),), engines=engines, files={"1/model.onnx": digest}
+    )
     config.parameters[CARD_PARAMETER].string_value = card.to_json()
     path.write_text(text_format.MessageToString(config))
     (folder / "card.json").write_text(card.to_json())

@@ -1,3 +1,4 @@
+import dataclasses
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from serving.inspection import VerifiedModel, verify
 from serving.settings import EngineChoice, ModelTuning, ServingSettings
 from stemcore.model_card import CARD_PARAMETER, EngineEvidence, ModelCard
 from tests.serving.evidence import BF16, FP32, evidence, figure, prove
+from tests.serving.small_bags import describe_bag, write_bag
 from tests.serving.small_models import write_model
 
 OWN = ("onnxruntime", "fp32")
@@ -111,6 +113,20 @@ def test_threads_reach_openvino_by_its_own_name(tmp_path: Path) -> None:
     served = serve(make_model(tmp_path, *PROVEN), machine())
     config = staging.tuned(served.config, tuning=ModelTuning(threads=3), warm_up=True)
     assert config.parameters["INFERENCE_NUM_THREADS"].string_value == "3"
+
+
+def test_a_bag_names_the_cards_of_its_parts_as_they_are_served(tmp_path: Path) -> None:
+    folder = write_bag(tmp_path)
+    bag = verify(folder)
+    parts = [prove(part.directory, evidence(*BF16)) for part in bag.parts[:2]]
+    digests = {part.name: verify(part).card.digest for part in parts}
+    card = dataclasses.replace(bag.card, parts=dict(bag.card.parts) | digests)
+    describe_bag(folder, card)
+    served = serve(verify(folder), machine())
+    assert [runs_on(part) for part in served.parts] == [BF16, BF16, OWN, OWN]
+    assert served.card.parts == {part.name: part.card.digest for part in served.parts}
+    assert runs_on(served) == ("onnxruntime and openvino", "bf16 and fp32")
+    assert served.config.parameters[CARD_PARAMETER].string_value == served.card.to_json()
 
 
 def test_what_serves_batches_keeps_the_engine_it_was_exported_for(tmp_path: Path) -> None:
