@@ -23,6 +23,15 @@ def unused_tcp_port() -> int:
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def postgres_dsn() -> AsyncGenerator[str]:
+    """A migrated database; make one of your own beside it for more than rows."""
+    from tests.servers.postgresql import running_postgresql  # noqa: PLC0415
+
+    async with running_postgresql() as dsn:
+        yield dsn
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def kafka_server(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> AsyncGenerator["RunningKafka"]:

@@ -16,7 +16,7 @@ from urllib.parse import quote
 import asyncpg
 
 from stemyard.stack.errors import EnvironmentLacks
-from stemyard.stack.process import Account, ProcessPlan
+from stemyard.stack.process import Account, ProcessPlan, as_account
 from stemyard.stack.runtime import RuntimeDirectory
 
 DATABASE = "stemyard"
@@ -27,7 +27,7 @@ SYSTEM_USERS = ("postgres", "nobody")
 
 _LONGEST_SOCKET_PATH = 100
 _INITIALISATION_TIMEOUT_S = 60.0
-_SAFE_OPTIONS = {"shared_buffers": "64MB", "max_connections": "60", "listen_addresses": ""}
+_SAFE_OPTIONS = {"shared_buffers": "64MB", "max_connections": "100", "listen_addresses": ""}
 # A killed server still loses nothing; the machine's own crash may.
 _FAST_OPTIONS = {"fsync": "off"}
 
@@ -151,6 +151,7 @@ def _socket_directory(runtime: RuntimeDirectory) -> Path:
 
 def _initialise(data: Path, *, programs: Path, account: Account | None) -> None:
     command = [
+        *as_account(account),
         str(programs / "initdb"),
         f"--pgdata={data}",
         f"--username={SUPERUSER}",
@@ -168,9 +169,6 @@ def _initialise(data: Path, *, programs: Path, account: Account | None) -> None:
         text=True,
         check=False,
         timeout=_INITIALISATION_TIMEOUT_S,
-        user=None if account is None else account.uid,
-        group=None if account is None else account.gid,
-        extra_groups=None if account is None else [account.gid],
     )
     if done.returncode != 0:
         raise EnvironmentLacks(f"PostgreSQL's initdb failed:\n{done.stderr or done.stdout}")

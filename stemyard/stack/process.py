@@ -32,6 +32,14 @@ class Account:
     gid: int
 
 
+def as_account(account: Account | None) -> tuple[str, ...]:
+    """What to put before a command."""
+    if account is None:
+        return ()
+    ids = (f"--reuid={account.uid}", f"--regid={account.gid}", f"--groups={account.gid}")
+    return ("setpriv", *ids)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Restarts:
     """How a dead process is started again: a doubling delay, forgotten after a calm while."""
@@ -151,7 +159,8 @@ class SupervisedProcess:
         plan = self.plan
         with plan.log.open("ab") as log:
             return await asyncio.create_subprocess_exec(
-                *("setpriv", "--pdeathsig", plan.orphan_signal.name, *_become(plan.account)),
+                *as_account(plan.account),
+                *("setpriv", "--pdeathsig", plan.orphan_signal.name),
                 *("sh", "-c", _DIE_WITH_US, str(os.getpid())),
                 *plan.command,
                 cwd=plan.working_directory,
@@ -169,12 +178,6 @@ class SupervisedProcess:
         if not self._was_ready and self.starts >= self.plan.restarts.attempts_before_ready:
             what = f"ended {self.starts} times before it was ready, lastly {_ending(status)}"
             raise ProcessFailed(self.plan.name, what=what, log=self.plan.log)
-
-
-def _become(account: Account | None) -> tuple[str, ...]:
-    if account is None:
-        return ()
-    return (f"--reuid={account.uid}", f"--regid={account.gid}", f"--groups={account.gid}")
 
 
 def _kill_group(leader: int) -> None:

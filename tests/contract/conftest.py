@@ -1,5 +1,5 @@
 """The database of the integration tests serves contracts too."""
 
-from tests.integration.conftest import database_settings, pool, postgres_dsn
+from tests.integration.conftest import database_settings, pool
 
-__all__ = ["database_settings", "pool", "postgres_dsn"]
+__all__ = ["database_settings", "pool"]

@@ -7,16 +7,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, urlsplit
 
-import asyncpg
 import pytest
 from pydantic import SecretStr
 
-from stemcore.database import migrate
 from stemcore.database.pool import DatabaseSettings, open_pool
 from tests.faults.floor import Floor, open_floor
 from tests.faults.link import Link, link_to
-from tests.integration.conftest import postgres_dsn  # noqa: F401 - a fixture
 from tests.integration.orchestrator.songs import song_of, wav
+from tests.servers.postgresql import own_database
 
 if TYPE_CHECKING:
     from stemcore.database.pool import Pool
@@ -26,24 +24,8 @@ TABLES = ("accounts", "outbox", "inbox", "dead_letters", "doomed_prefixes")
 
 
 @pytest.fixture(scope="session")
-def faults_dsn(postgres_dsn: str) -> str:  # noqa: F811 - the fixture
-    asyncio.run(_create_database(postgres_dsn))
-    dsn = _with_database(postgres_dsn)
-    migrate.upgrade(dsn)
-    return dsn
-
-
-async def _create_database(dsn: str) -> None:
-    connection = await asyncpg.connect(dsn)
-    try:
-        await connection.execute(f"CREATE DATABASE {DATABASE}")
-    finally:
-        await connection.close()
-
-
-def _with_database(dsn: str) -> str:
-    address, _, options = dsn.partition("?")
-    return f"{address.rpartition('/')[0]}/{DATABASE}?{options}"
+def faults_dsn(postgres_dsn: str) -> str:
+    return own_database(postgres_dsn, name=DATABASE)
 
 
 @pytest.fixture

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-import asyncpg
 import psutil
 import pytest
 import pytest_asyncio
@@ -21,7 +20,7 @@ from orchestrator.adapters.postgres import PostgresClaims
 from orchestrator.scratch import open_scratch
 from stemcore.audio_decoder import DecodeLimits
 from stemcore.catalogue.port import ServedModel
-from stemcore.database import job_log, migrate
+from stemcore.database import job_log
 from stemcore.database.notifications import Notifications
 from stemcore.database.pool import DatabaseSettings, open_pool
 from stemcore.ids import new_id
@@ -29,16 +28,15 @@ from stemcore.jobs import JobStatus
 from stemcore.storage.filesystem import FilesystemStore
 from stemyard.stack.ports import free_ports
 from stemyard.stack.waiting import until
-from tests.integration.conftest import postgres_dsn
 from tests.integration.gateway.conftest import SECRET
 from tests.integration.gateway.test_process import Running, running
 from tests.integration.orchestrator.cards import gain_card
 from tests.integration.orchestrator.conftest import Floor
+from tests.servers.postgresql import own_database
 
 if TYPE_CHECKING:
     from stemcore.database.pool import Pool
 
-__all__ = ["postgres_dsn"]
 
 LIMITS = DecodeLimits(max_bytes=8 << 20, max_duration_s=60, probe_timeout_s=2)
 MODEL = "stemyard-mini"
@@ -134,8 +132,7 @@ async def house(
 ) -> AsyncGenerator[House]:
     root = tmp_path_factory.mktemp("hostile")
     (root / "temporary").mkdir()
-    dsn = await _own_database(postgres_dsn)
-    await asyncio.to_thread(migrate.upgrade, dsn)
+    dsn = await asyncio.to_thread(own_database, postgres_dsn, name="hostile")
     settings = DatabaseSettings(dsn=SecretStr(dsn))
     async with AsyncExitStack() as stack:
         pool = await stack.enter_async_context(open_pool(settings))
@@ -185,16 +182,6 @@ async def _gateway(dsn: str, root: Path) -> AsyncGenerator[Running]:
         temporary=root / "temporary",
     ) as gateway:
         yield gateway
-
-
-async def _own_database(dsn: str) -> str:
-    connection = await asyncpg.connect(dsn)
-    try:
-        await connection.execute("CREATE DATABASE hostile")
-    finally:
-        await connection.close()
-    address, _, options = dsn.partition("?")
-    return f"{address.rpartition('/')[0]}/hostile?{options}"
 
 
 async def _account(pool: "Pool") -> UUID:

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-import asyncpg
 import pytest
 import structlog
 from pydantic import SecretStr
@@ -26,7 +25,7 @@ from orchestrator.slots import Slot, SlotRules
 from stemcore.audio_decoder import AudioDecoder, DecodeLimits, SandboxSettings, open_decoder
 from stemcore.catalogue.memory import MemoryCatalogue
 from stemcore.catalogue.port import ServedModel
-from stemcore.database import job_log, migrate, outbox
+from stemcore.database import job_log, outbox
 from stemcore.database.notifications import Notifications
 from stemcore.database.pool import DatabaseSettings, open_pool
 from stemcore.ids import new_id
@@ -37,11 +36,11 @@ from stemcore.storage.filesystem import FilesystemStore
 from stemcore.topics import JOBS_TOPIC
 from stemyard.stack.waiting import until
 from tests.integration.orchestrator.cards import GAINS, gain_card
+from tests.servers.postgresql import own_database
 
 if TYPE_CHECKING:
     from stemcore.database.pool import Pool
 
-DATABASE = "orchestrator"
 # Longer than a busy machine may keep the event loop waiting.
 LEASE_S = 5.0
 SETTLED_WITHIN_S = 20.0
@@ -59,19 +58,7 @@ def plain_logs() -> Generator[None]:
 @pytest.fixture(scope="session")
 def orchestrator_dsn(postgres_dsn: str) -> str:
     """A database no other test writes to: the intake and the slots take whatever they find."""
-    asyncio.run(_create_database(postgres_dsn))
-    address, _, options = postgres_dsn.partition("?")
-    dsn = f"{address.rpartition('/')[0]}/{DATABASE}?{options}"
-    migrate.upgrade(dsn)
-    return dsn
-
-
-async def _create_database(dsn: str) -> None:
-    connection = await asyncpg.connect(dsn)
-    try:
-        await connection.execute(f"CREATE DATABASE {DATABASE}")
-    finally:
-        await connection.close()
+    return own_database(postgres_dsn, name="orchestrator")
 
 
 @pytest.fixture
