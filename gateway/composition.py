@@ -30,6 +30,7 @@ from stemcore.bus.kafka.check import kafka_check
 from stemcore.bus.kafka.publisher import open_publisher
 from stemcore.bus.kafka.settings import KafkaSettings
 from stemcore.bus.kafka.topics import KafkaTopics
+from stemcore.catalogue.guarded import GuardedCatalogue
 from stemcore.catalogue.port import ModelCatalogue
 from stemcore.catalogue.triton import TritonCatalogue, open_triton
 from stemcore.database.notifications import Notifications
@@ -92,7 +93,8 @@ async def open_services(
             decoder=await _decoder(settings, stack),
             at_a_time=settings.limits.concurrent_probes,
         )
-        catalogue = CatalogueService(instead.catalogue or await _triton_catalogue(settings, stack))
+        served = instead.catalogue or await _triton_catalogue(settings, stack)
+        catalogue = CatalogueService(GuardedCatalogue(served, settings.models))
         jobs = JobRepository(
             pool, max_live_jobs=settings.limits.live_jobs, changed=telemetry.metrics.status_changed
         )

@@ -9,6 +9,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from stemcore.audio_decoder import DecodeLimits, SandboxSettings
 from stemcore.bus.kafka.settings import KafkaSettings
+from stemcore.catalogue.policy import ModelPolicy
 from stemcore.catalogue.triton import TritonSettings
 from stemcore.database.pool import DatabaseSettings
 from stemcore.settings import SettingsSection
@@ -89,6 +90,7 @@ class GatewaySettings(BaseSettings):
     storage: StorageSettings
     auth: AuthSettings
     triton: TritonSettings = TritonSettings()
+    models: ModelPolicy = ModelPolicy()
     http: HttpSettings = HttpSettings()
     limits: LimitSettings = LimitSettings()
     kafka: KafkaSettings | None = None

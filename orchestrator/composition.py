@@ -32,6 +32,7 @@ from stemcore.bus.direct import DirectBus
 from stemcore.bus.kafka.settings import KafkaSettings
 from stemcore.bus.kafka.source import KafkaSource
 from stemcore.bus.kafka.topics import KafkaTopics
+from stemcore.catalogue.guarded import GuardedCatalogue
 from stemcore.catalogue.port import ModelCatalogue
 from stemcore.catalogue.triton import TritonCatalogue, open_triton
 from stemcore.database.notifications import Notifications
@@ -138,9 +139,10 @@ async def _open_ground(
     worker: str,
 ) -> Ground:
     client = await stack.enter_async_context(open_triton(settings.triton))
-    catalogue = instead.catalogue or TritonCatalogue(
+    served = instead.catalogue or TritonCatalogue(
         client, timeout_s=settings.triton.metadata_timeout_s
     )
+    catalogue = GuardedCatalogue(served, settings.models)
     return Ground(
         worker=worker,
         pool=await stack.enter_async_context(open_pool(settings.database)),

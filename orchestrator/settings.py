@@ -9,6 +9,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from orchestrator.submissions import SubmissionSettings
 from stemcore.audio_decoder import DecodeLimits, SandboxSettings
 from stemcore.bus.kafka.settings import KafkaSettings
+from stemcore.catalogue.policy import ModelPolicy
 from stemcore.catalogue.triton import TritonSettings
 from stemcore.database.pool import DatabaseSettings
 from stemcore.settings import SettingsSection
@@ -45,6 +46,7 @@ class OrchestratorSettings(BaseSettings):
     storage: StorageSettings
     scratch: ScratchSettings
     triton: TritonSettings = TritonSettings()
+    models: ModelPolicy = ModelPolicy()
     lease: LeaseSettings = LeaseSettings()
     limits: DecodeLimits = DecodeLimits()
     sandbox: SandboxSettings = SandboxSettings()

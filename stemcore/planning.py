@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from stemcore.catalogue.port import ServedModel
 from stemcore.errors import ErrorCode, InvalidInput, Unavailable
 from stemcore.model_card import ModelCard
+from stemcore.presets import Preset, choose_for, find_preset, options_for
 from stemcore.separation_request import (
     AudioFormat,
     ClipMode,
@@ -21,6 +22,7 @@ def plan(
     fields: SubmissionFields, models: Sequence[ServedModel], *, default_model: str
 ) -> SeparationRequest:
     """The request to run; raises InvalidInput for what no model here can do."""
+    fields = with_preset(fields, models)
     model = choose_model(fields.model, models, default_model=default_model)
     request = SeparationRequest(
         model=model.card.name,
@@ -32,18 +34,49 @@ def plan(
         shifts=fields.shifts,
         seed=fields.seed,
         consistency=fields.consistency,
+        preset=fields.preset,
     )
     require_runnable(request, model.card)
     return request
+
+
+def with_preset(fields: SubmissionFields, models: Sequence[ServedModel]) -> SubmissionFields:
+    """The fields with what their preset adds; what is given beside the preset stays as given."""
+    if fields.preset is None:
+        return fields
+    preset = find_preset(fields.preset)
+    stems = fields.stems if "stems" in fields.model_fields_set else preset.stems
+    if fields.model is None:
+        model = _preset_model(preset, models, stems=stems)
+    else:
+        model = _named(fields.model, models)
+    given = fields.model_dump(exclude_unset=True) | {"model": model.card.name, "stems": stems}
+    return SubmissionFields.model_validate({**options_for(preset, model.card), **given})
+
+
+def _preset_model(
+    preset: Preset, models: Sequence[ServedModel], *, stems: tuple[str, ...]
+) -> ServedModel:
+    if found := choose_for(preset, models, stems=stems):
+        return found
+    if not any(model.refusal is None for model in models):
+        raise _nothing_loaded()
+    raise InvalidInput(
+        ErrorCode.PRESET_UNAVAILABLE,
+        f"No model that may be used makes what the preset {preset.name!r} is for.",
+        details={"preset": preset.name, "stems": list(stems), "models": _allowed_names(models)},
+    )
 
 
 def choose_model(
     name: str | None, models: Sequence[ServedModel], *, default_model: str
 ) -> ServedModel:
     """The model of that name; without one the default, or the only one that may be used."""
+    return _default(default_model, models) if name is None else _named(name, models)
+
+
+def _named(name: str, models: Sequence[ServedModel]) -> ServedModel:
     by_name = {model.card.name: model for model in models}
-    if name is None:
-        return _default(by_name.get(default_model), models)
     if name not in by_name:
         raise InvalidInput(
             ErrorCode.UNKNOWN_MODEL,
@@ -53,14 +86,14 @@ def choose_model(
     return _allowed(by_name[name], models)
 
 
-def _default(named: ServedModel | None, models: Sequence[ServedModel]) -> ServedModel:
+def _default(name: str, models: Sequence[ServedModel]) -> ServedModel:
     allowed = [model for model in models if model.refusal is None]
-    if named is not None:
-        return _allowed(named, models)
+    if any(model.card.name == name for model in models):
+        return _named(name, models)
     if len(allowed) == 1:
         return allowed[0]
     if not allowed:
-        raise Unavailable(ErrorCode.ENGINE_UNAVAILABLE, "No model is loaded that may be used.")
+        raise _nothing_loaded()
     raise InvalidInput(
         ErrorCode.UNKNOWN_MODEL,
         "The default model is not loaded; name another one.",
@@ -76,6 +109,10 @@ def _allowed(model: ServedModel, models: Sequence[ServedModel]) -> ServedModel:
             details={"refusal": model.refusal, "models": _allowed_names(models)},
         )
     return model
+
+
+def _nothing_loaded() -> Unavailable:
+    return Unavailable(ErrorCode.ENGINE_UNAVAILABLE, "No model is loaded that may be used.")
 
 
 def _allowed_names(models: Sequence[ServedModel]) -> list[str]:

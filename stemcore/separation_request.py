@@ -52,6 +52,7 @@ class SeparationRequest:
 
     `overlap` None means the model card's own. `shifts` runs, delayed by what `seed` draws, are
     averaged; none is one run without delay. With `consistency` the model's stems add up to the mix.
+    `preset` is what the request came of, if of one; it changes nothing any more.
     """
 
     model: str
@@ -63,6 +64,7 @@ class SeparationRequest:
     shifts: int = 0
     seed: int = 0
     consistency: bool = False
+    preset: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """The form kept in the job row's `parameters`."""
@@ -80,6 +82,7 @@ class SeparationRequest:
             "shifts": self.shifts,
             "seed": self.seed,
             "consistency": self.consistency,
+            "preset": self.preset,
         }
 
     @classmethod
@@ -100,4 +103,5 @@ class SeparationRequest:
             shifts=data.get("shifts", 0),
             seed=data.get("seed", 0),
             consistency=data.get("consistency", False),
+            preset=data.get("preset"),
         )

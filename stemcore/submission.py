@@ -46,6 +46,11 @@ class SubmissionFields(BaseModel):
     model: Annotated[StorableText, Field(max_length=200)] | None = Field(
         default=None, description="A name from `GET /v1/models`; the service has a default."
     )
+    preset: Annotated[StorableText, Field(max_length=100)] | None = Field(
+        default=None,
+        description="A name from `GET /v1/presets`: it chooses model, stems and options, but for "
+        "those that are given beside it.",
+    )
     stems: tuple[Annotated[StorableText, Field(max_length=100)], ...] = Field(
         default=(),
         description="Wanted stems, repeated or comma-separated; all of them if absent. `no_<stem>` "

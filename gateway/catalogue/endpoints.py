@@ -1,19 +1,19 @@
-"""Routes of models."""
+"""Routes of models and presets."""
 
 from typing import Annotated
 
 from fastapi import APIRouter, Path
 
-from gateway.catalogue.schemas import ModelListResponse, ModelResponse
+from gateway.catalogue.schemas import ModelListResponse, ModelResponse, PresetListResponse
 from gateway.dependencies import TheServices
 from gateway.openapi import problems
 from stemcore.errors import ErrorCode
 
-router = APIRouter(prefix="/v1/models", tags=["models"])
+router = APIRouter(prefix="/v1", tags=["models"])
 
 
 @router.get(
-    "",
+    "/models",
     summary="List the models",
     responses=problems(ErrorCode.ENGINE_UNAVAILABLE, protected=False),
 )
@@ -27,7 +27,7 @@ async def list_models(services: TheServices) -> ModelListResponse:
 
 
 @router.get(
-    "/{name}",
+    "/models/{name}",
     summary="Show a model",
     responses=problems(
         ErrorCode.MODEL_NOT_FOUND,
@@ -42,3 +42,13 @@ async def get_model(
 ) -> ModelResponse:
     """One model card."""
     return ModelResponse.of(await services.catalogue.model(name))
+
+
+@router.get(
+    "/presets",
+    summary="List the presets",
+    responses=problems(ErrorCode.ENGINE_UNAVAILABLE, protected=False),
+)
+async def list_presets(services: TheServices) -> PresetListResponse:
+    """What songs are taken apart for, and which model each preset takes now."""
+    return PresetListResponse.of(await services.catalogue.models())

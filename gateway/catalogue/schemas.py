@@ -1,11 +1,14 @@
 """Models as JSON."""
 
 import dataclasses
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from stemcore.catalogue.port import ServedModel
+from stemcore.presets import PRESETS, Preset, choose_for
+from stemcore.stem_choice import complements_of
 
 EXAMPLE_MODEL: dict[str, Any] = {
     "name": "stemyard-mini",
@@ -19,17 +22,33 @@ EXAMPLE_MODEL: dict[str, Any] = {
     "sample_rate_hz": 44100,
     "channels": 2,
     "segment_s": 7.8,
+    "complements": ["no_drums", "no_bass", "no_other", "no_vocals", "instrumental"],
+    "hop_s": 5.85,
     "overlap": 0.25,
+    "join": "mean",
     "engine": "onnxruntime",
     "precision": "fp32",
     "profile": "cpu",
+    "max_batch_size": 1,
     "parameters": 1700000,
+    "seconds_per_segment": 0.61,
+    "times_real_time": 9.6,
     "worst_parity_db": 104.2,
     "parity": [],
     "sdr": None,
     "licences": {"code": "MIT", "weights": "MIT", "noncommercial": False},
     "provenance": {},
     "files": {"1/model.onnx": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"},
+    "parts": {},
+}
+EXAMPLE_PRESET: dict[str, Any] = {
+    "name": "karaoke",
+    "purpose": "Sing it yourself",
+    "description": "The song without its vocals.",
+    "stems": ["instrumental"],
+    "options": {},
+    "available": True,
+    "model": "stemyard-mini",
 }
 
 
@@ -57,11 +76,26 @@ class ModelResponse(BaseModel):
     sample_rate_hz: int
     channels: int
     segment_s: float
-    overlap: float
+    complements: list[str] = Field(
+        description="What can be asked for beside the stems: everything but one of them."
+    )
+    hop_s: float = Field(description="From the start of one segment to the next.")
+    overlap: float = Field(description="Of segments; without meaning where `join` is `sum`.")
+    join: Literal["mean", "sum"] = Field(
+        description="Whether overlapping segments are averaged, or frames at their seams added up."
+    )
     engine: str
     precision: str
     profile: str
+    max_batch_size: int
     parameters: int
+    seconds_per_segment: float | None = Field(
+        description="What the inference server has measured here since it loaded the model, of all "
+        "stems and in one instance; null while it has computed nothing."
+    )
+    times_real_time: float | None = Field(
+        description="Seconds of audio per second, by `seconds_per_segment` and the card's own hop."
+    )
     worst_parity_db: float | None = Field(
         description="The lowest signal-to-error ratio against the reference implementation."
     )
@@ -70,6 +104,9 @@ class ModelResponse(BaseModel):
     licences: LicencesResponse
     provenance: dict[str, str]
     files: dict[str, str] = Field(description="SHA-256 of each file of the model.")
+    parts: dict[str, str] = Field(
+        description="Of a bag, the models that make its stems, with the digest of each one's card."
+    )
 
     @classmethod
     def of(cls, model: ServedModel) -> "ModelResponse":
@@ -88,22 +125,33 @@ class ModelResponse(BaseModel):
             sample_rate_hz=card.sample_rate,
             channels=card.channels,
             segment_s=card.segment_s,
+            complements=list(complements_of(card.stem_names)),
+            hop_s=card.hop_samples() / card.sample_rate,
             overlap=card.overlap,
+            join=card.join,
             engine=card.engine,
             precision=card.precision,
             profile=card.profile,
+            max_batch_size=card.max_batch_size,
             parameters=card.parameters,
+            seconds_per_segment=_rounded(model.speed and model.speed.seconds_per_segment),
+            times_real_time=_rounded(model.times_real_time),
             worst_parity_db=min(figures, default=None),
             parity=[_as_dict(figure) for figure in card.parity],
             sdr=_as_dict(card.sdr) if card.sdr else None,
             licences=LicencesResponse(**_as_dict(card.licences)),
             provenance=dict(card.provenance),
             files=dict(card.files),
+            parts=dict(card.parts),
         )
 
 
 def _as_dict(value: Any) -> dict[str, Any]:
     return dataclasses.asdict(value)
+
+
+def _rounded(figure: float | None) -> float | None:
+    return None if figure is None else round(figure, 4)
 
 
 class ModelListResponse(BaseModel):
@@ -115,3 +163,49 @@ class ModelListResponse(BaseModel):
 
     items: list[ModelResponse]
     default_model: str = Field(description="What a submission without `model` is run on.")
+
+
+class PresetResponse(BaseModel):
+    """A purpose, and the model that serves it best now."""
+
+    model_config = ConfigDict(json_schema_extra={"example": EXAMPLE_PRESET})
+
+    name: str
+    purpose: str
+    description: str
+    stems: list[str] = Field(description="Stems and complements; none: all of the model's.")
+    options: dict[str, Any] = Field(
+        description="Fields of a submission, as `POST /v1/jobs` takes them."
+    )
+    available: bool = Field(description="Whether a model is ready that makes these stems.")
+    model: str | None = Field(
+        description="What a submission with this preset is run on now; null where no model that "
+        "may be used makes these stems."
+    )
+
+    @classmethod
+    def of(cls, preset: Preset, models: Sequence[ServedModel]) -> "PresetResponse":
+        """The JSON form."""
+        model = choose_for(preset, models, stems=preset.stems)
+        return cls(
+            name=preset.name,
+            purpose=preset.purpose,
+            description=preset.description,
+            stems=list(preset.stems),
+            options=dict(preset.options),
+            available=model is not None and model.ready,
+            model=model.card.name if model is not None else None,
+        )
+
+
+class PresetListResponse(BaseModel):
+    """Every preset there is."""
+
+    model_config = ConfigDict(json_schema_extra={"example": {"items": [EXAMPLE_PRESET]}})
+
+    items: list[PresetResponse]
+
+    @classmethod
+    def of(cls, models: Sequence[ServedModel]) -> "PresetListResponse":
+        """The JSON form, by these models."""
+        return cls(items=[PresetResponse.of(preset, models) for preset in PRESETS])

@@ -1,27 +1,23 @@
 """The models, as the inference server tells, or as it last told."""
 
-import asyncio
-
 from stemcore.catalogue.port import ModelCatalogue, ServedModel
 from stemcore.errors import ErrorCode, NotFound, Unavailable
+from stemcore.sharing import Shared
 
 
 class CatalogueService:
     """Answers about models; remembers them for when the server is away."""
 
     def __init__(self, catalogue: ModelCatalogue) -> None:
-        self._catalogue = catalogue
         self._last_known: tuple[ServedModel, ...] | None = None
-        self._asking: asyncio.Task[tuple[ServedModel, ...]] | None = None
+        self._asking = Shared(catalogue.models, name="ask-catalogue")
 
     async def models(self) -> tuple[ServedModel, ...]:
         """The models now; raises Unavailable.
 
         All who ask at once share one answer, so that a silent server delays nobody twice.
         """
-        if self._asking is None or self._asking.done():
-            self._asking = asyncio.create_task(self._catalogue.models(), name="ask-catalogue")
-        models = await asyncio.shield(self._asking)
+        models = await self._asking.answer()
         self._last_known = models
         return models
 

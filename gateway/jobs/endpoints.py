@@ -47,6 +47,8 @@ _SUBMISSION_ERRORS = (
     ErrorCode.UNKNOWN_MODEL,
     ErrorCode.MODEL_REFUSED,
     ErrorCode.UNKNOWN_STEM,
+    ErrorCode.UNKNOWN_PRESET,
+    ErrorCode.PRESET_UNAVAILABLE,
     ErrorCode.INVALID_REQUEST,
     ErrorCode.IDEMPOTENCY_CONFLICT,
     ErrorCode.TOO_MANY_JOBS,

@@ -37,10 +37,19 @@ EXAMPLE_JOB: dict[str, Any] = {
     },
     "parameters": {
         "model": "stemyard-mini",
-        "stems": ["drums", "vocals"],
+        "stems": ["drums", "no_drums"],
         "output": {"format": "wav", "bit_depth": 24, "sample_rate": None},
         "overlap": None,
         "clip": "clamp",
+        "complement": "subtract",
+        "shifts": 0,
+        "seed": 0,
+        "consistency": False,
+        "complement": "subtract",
+        "shifts": 0,
+        "seed": 0,
+        "consistency": False,
+        "preset": None,
     },
     "priority": 0,
     "metadata": {"album": "First"},
@@ -51,13 +60,23 @@ EXAMPLE_JOB: dict[str, Any] = {
             "content_type": "audio/wav",
             "size_bytes": 63853316,
             "sha256": "2c26b46b68ffc68ff99b453c1d30413413422d706483bfa0f98a5e886266e7ae",
+            "made_by": "model",
             "href": f"/v1/jobs/{EXAMPLE_ID}/stems/drums",
-        }
+        },
+        {
+            "name": "no_drums",
+            "filename": "no_drums.wav",
+            "content_type": "audio/wav",
+            "size_bytes": 63853316,
+            "sha256": "486ea46224d1bb4fb680f34f7c9ad96a8f24ec88be73ea8e5a6c65260e9cb8a7",
+            "made_by": "subtraction",
+            "href": f"/v1/jobs/{EXAMPLE_ID}/stems/no_drums",
+        },
     ],
     "archive_href": f"/v1/jobs/{EXAMPLE_ID}/archive",
     "events_href": f"/v1/jobs/{EXAMPLE_ID}/events",
-    "null_depth_db": 24.1,
-    "measures": {"null_depth_db": 24.1},
+    "null_depth_db": None,
+    "measures": {},
     "ledger": {"upload_s": 0.4, "queue_s": 0.1, "decode_s": 1.2, "inference_s": 30.5},
     "created_at": "2026-11-21T12:00:00Z",
     "updated_at": "2026-11-21T12:00:40Z",
@@ -91,6 +110,10 @@ class ResultResponse(BaseModel):
     content_type: str
     size_bytes: int
     sha256: str
+    made_by: str = Field(
+        description="`model`: a stem as the model gave it. A complement was made by `subtraction` "
+        "from the song or as the `sum` of the other stems."
+    )
     href: str
 
     @classmethod
@@ -102,6 +125,7 @@ class ResultResponse(BaseModel):
             content_type=result.content_type,
             size_bytes=result.size_bytes,
             sha256=result.sha256,
+            made_by=result.made_by or "model",
             href=f"/v1/jobs/{job_id}/stems/{result.name}",
         )
 
@@ -146,7 +170,8 @@ class JobResponse(BaseModel):
     archive_href: str | None = Field(description="All results in one ZIP.")
     events_href: str
     null_depth_db: float | None = Field(
-        description="How far the sum of all stems lies from the song, as a signal-to-error ratio."
+        description="How far the sum of all stems lies from the song, as a signal-to-error ratio; "
+        "with `consistency`, of the files as they are decoded."
     )
     measures: dict[str, Any] = Field(description="Figures measured on the results.")
     ledger: dict[str, Any] = Field(
@@ -263,7 +288,7 @@ class SubmissionForm(SubmissionFields):
             "example": {
                 "file": "(the bytes of song.mp3)",
                 "model": "stemyard-mini",
-                "stems": ["vocals", "drums"],
+                "stems": ["vocals", "instrumental"],
                 "output": {"format": "flac", "bit_depth": 16, "sample_rate": "source"},
                 "metadata": {"album": "First"},
             }

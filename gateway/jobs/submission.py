@@ -19,6 +19,7 @@ from stemcore.audio_decoder import SourceFacts
 from stemcore.errors import Conflict, ErrorCode, InvalidInput, NotFound, Unavailable
 from stemcore.ids import new_id
 from stemcore.planning import choose_model, choose_stems, plan
+from stemcore.presets import find_preset
 from stemcore.separation_request import SEPARATION
 from stemcore.storage.port import ObjectStore, StorageError, StoredObject
 from stemcore.tasks import to_its_end
@@ -107,6 +108,8 @@ class SubmissionService:
     async def _refuse_early(self, so_far: Texts) -> None:
         """Spare the upload where what came before the file is already wrong."""
         fields = parse_fields(so_far)
+        if fields.preset is not None:
+            find_preset(fields.preset)
         if fields.model is not None:
             models = await self._catalogue.known_models()
             model = choose_model(fields.model, models, default_model=self._default_model)

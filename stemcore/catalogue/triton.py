@@ -12,12 +12,14 @@ import tritonclient.grpc.aio as triton
 from pydantic import Field
 from tritonclient.utils import InferenceServerException
 
-from stemcore.catalogue.port import ServedModel
+from stemcore.catalogue.port import MeasuredSpeed, ServedModel
 from stemcore.errors import ErrorCode, Unavailable
 from stemcore.model_card import CARD_PARAMETER, CardError, ModelCard
 from stemcore.settings import SettingsSection
+from stemcore.sharing import Shared
 
 MAX_MESSAGE_BYTES = 2**31 - 1
+_NOT_FOUND = "StatusCode.NOT_FOUND"
 
 _log = structlog.get_logger(__name__)
 
@@ -66,26 +68,39 @@ class TritonCatalogue:
         self._fresh_s = fresh_s
         self._asked_at = -fresh_s
         self._models: tuple[ServedModel, ...] = ()
-        self._lock = asyncio.Lock()
+        self._asking = Shared(self._ask, name="ask-triton")
 
     async def models(self) -> tuple[ServedModel, ...]:
-        """All loaded models that carry a card, by name."""
-        async with self._lock:
-            if monotonic() - self._asked_at >= self._fresh_s:
-                with _triton_errors():
-                    self._models = await self._ask()
-                self._asked_at = monotonic()
-            return self._models
+        """All loaded models that carry a card, by name, parts of bags too.
+
+        All who ask at once share one answer, so that a silent server delays nobody twice.
+        """
+        if monotonic() - self._asked_at >= self._fresh_s:
+            return await self._asking.answer()
+        return self._models
 
     async def _ask(self) -> tuple[ServedModel, ...]:
+        with _triton_errors():
+            models = await self._described()
+        self._models, self._asked_at = models, monotonic()
+        return models
+
+    async def _described(self) -> tuple[ServedModel, ...]:
         # Statistics name every loaded model without the right to load others.
         statistics = await self._client.get_inference_statistics(client_timeout=self._timeout_s)
-        names = sorted({model.name for model in statistics.model_stats})
-        models = await asyncio.gather(*(self._describe(name) for name in names))
+        by_name = {model.name: model for model in statistics.model_stats}
+        described = (self._describe(name, by_name[name]) for name in sorted(by_name))
+        models = await asyncio.gather(*described)
         return tuple(model for model in models if model is not None)
 
-    async def _describe(self, name: str) -> ServedModel | None:
-        answer = await self._client.get_model_config(name, client_timeout=self._timeout_s)
+    async def _describe(self, name: str, statistics: Any) -> ServedModel | None:
+        try:
+            answer = await self._client.get_model_config(name, client_timeout=self._timeout_s)
+        except InferenceServerException as error:
+            if error.status() == _NOT_FOUND:
+                # Unloaded since the statistics named it; the others are there all the same.
+                return None
+            raise
         text: str = answer.config.parameters[CARD_PARAMETER].string_value
         if not text:
             return None
@@ -95,7 +110,9 @@ class TritonCatalogue:
             _log.warning("model_card_unreadable", model=name, reason=str(error))
             return None
         ready = await self._client.is_model_ready(name, client_timeout=self._timeout_s)
-        return ServedModel(card=card, ready=ready, refusal=refusal_of(card))
+        return ServedModel(
+            card=card, ready=ready, refusal=refusal_of(card), speed=_speed(statistics)
+        )
 
 
 def refusal_of(card: ModelCard) -> str | None:
@@ -103,6 +120,16 @@ def refusal_of(card: ModelCard) -> str | None:
     if not card.parity_passed:
         return "The card has no passed parity with the reference implementation."
     return None
+
+
+def _speed(statistics: Any) -> MeasuredSpeed | None:
+    """Of a ModelStatistics message: executions by their batch size, with their compute times."""
+    batches = [(batch.batch_size, batch.compute_infer) for batch in statistics.batch_stats]
+    segments = sum(size * computed.count for size, computed in batches)
+    took_ns = sum(computed.ns for _, computed in batches)
+    if not segments or not took_ns:
+        return None
+    return MeasuredSpeed(segments=segments, seconds_per_segment=took_ns / 1e9 / segments)
 
 
 @contextmanager

@@ -164,20 +164,23 @@ async def signed_in(gateway: Gateway, account_id: UUID) -> AsyncGenerator[Caller
         yield Caller(http=client, account_id=account_id)
 
 
+async def new_account(pool: "Pool") -> UUID:
+    account_id = new_id()
+    await pool.execute(
+        "INSERT INTO accounts (id, email, full_name, password_hash) VALUES ($1, $2, 'Ada', 'none')",
+        account_id,
+        f"{account_id}@example.com",
+    )
+    return account_id
+
+
 @fresh
 async def sign_up(gateway: Gateway, pool: "Pool") -> AsyncGenerator[SignUp]:
     """New accounts, without the cost of hashing a password."""
     async with contextlib.AsyncExitStack() as stack:
 
         async def sign_up() -> Caller:
-            account_id = new_id()
-            await pool.execute(
-                "INSERT INTO accounts (id, email, full_name, password_hash) "
-                "VALUES ($1, $2, 'Ada', 'none')",
-                account_id,
-                f"{account_id}@example.com",
-            )
-            return await stack.enter_async_context(signed_in(gateway, account_id))
+            return await stack.enter_async_context(signed_in(gateway, await new_account(pool)))
 
         yield sign_up
 

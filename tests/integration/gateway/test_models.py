@@ -1,11 +1,21 @@
 """The catalogue, and the health built on it."""
 
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
 import httpx
 
 from gateway.composition import Replacements
 from gateway.settings import GatewaySettings
 from stemcore.catalogue.memory import MemoryCatalogue
-from tests.integration.gateway.conftest import MODELS, running_gateway
+from stemcore.catalogue.policy import ModelPolicy
+from stemcore.catalogue.port import MeasuredSpeed, ServedModel
+from stemcore.model_card import Licences
+from tests.integration.gateway.cards import make_card
+from tests.integration.gateway.conftest import MODELS, new_account, running_gateway, signed_in
+
+if TYPE_CHECKING:
+    from stemcore.database.pool import Pool
 
 
 async def test_models_show_their_cards(http: httpx.AsyncClient) -> None:
@@ -20,7 +30,47 @@ async def test_models_show_their_cards(http: httpx.AsyncClient) -> None:
     assert mini == answer["items"][0]
     assert mini["stems"] == ["drums", "bass", "other", "vocals"]
     assert mini["worst_parity_db"] == 101.5
-    assert mini["segment_s"] == 7.8
+    assert (mini["segment_s"], mini["hop_s"], mini["join"]) == (7.8, 5.85, "mean")
+    assert mini["complements"] == ["no_drums", "no_bass", "no_other", "no_vocals", "instrumental"]
+    assert mini["licences"] == {"code": "MIT", "weights": "MIT", "noncommercial": False}
+    assert mini["times_real_time"] is None
+
+
+async def test_each_preset_shows_the_model_it_takes_now(http: httpx.AsyncClient) -> None:
+    items = (await http.get("/v1/presets")).json()["items"]
+    assert {item["name"]: (item["available"], item["model"]) for item in items} == dict.fromkeys(
+        ("karaoke", "vocals", "drums", "practice", "best", "fast"), (True, "stemyard-mini")
+    )
+    karaoke, *_ = items
+    assert karaoke["stems"] == ["instrumental"]
+    assert karaoke["description"]
+
+
+async def test_research_weights_are_refused_where_the_policy_says_so(
+    settings: GatewaySettings, pool: "Pool"
+) -> None:
+    strict = settings.model_copy(update={"models": ModelPolicy(refuse_noncommercial=True)})
+    research = Licences(code="MIT", weights="research only", noncommercial=True)
+    card = replace(make_card("htdemucs"), licences=research, parameters=42_000_000)
+    timed = MeasuredSpeed(segments=8, seconds_per_segment=0.5)
+    models = (MODELS[0], ServedModel(card=card, ready=True, speed=timed))
+    account_id = await new_account(pool)
+    for policy, best in ((settings, "htdemucs"), (strict, "stemyard-mini")):
+        instead = Replacements(catalogue=MemoryCatalogue(*models))
+        async with (
+            running_gateway(policy, instead=instead) as gateway,
+            signed_in(gateway, account_id) as caller,
+        ):
+            shown = (await caller.http.get("/v1/models/htdemucs")).json()
+            presets = (await caller.http.get("/v1/presets")).json()["items"]
+            answer = await caller.submit(model="htdemucs")
+        assert shown["licences"]["noncommercial"]
+        assert shown["times_real_time"] == 11.7
+        assert {item["model"] for item in presets if item["name"] == "best"} == {best}
+        assert shown["usable"] is (policy is settings)
+        assert answer.status_code == (202 if policy is settings else 422)
+    assert answer.json()["error_code"] == "model_refused"
+    assert "research only" in answer.json()["details"]["refusal"]
 
 
 async def test_a_healthy_gateway_says_so(http: httpx.AsyncClient) -> None:

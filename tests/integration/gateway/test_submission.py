@@ -55,6 +55,7 @@ async def test_an_accepted_song_is_stored_written_down_and_announced(
         "shifts": 0,
         "seed": 0,
         "consistency": False,
+        "preset": None,
     }
     assert (gateway.root / "sources" / job["id"] / "original").read_bytes() == song
     payload = await pool.fetchval(
@@ -91,7 +92,38 @@ async def test_every_option_reaches_the_job(caller: Caller) -> None:
         "shifts": 3,
         "seed": 77,
         "consistency": True,
+        "preset": None,
     }
+
+
+async def test_a_preset_chooses_and_what_stands_beside_it_overrides(caller: Caller) -> None:
+    job = await caller.submitted(preset="best")
+    assert job["parameters"]["preset"] == "best"
+    assert job["parameters"]["model"] == "stemyard-mini"
+    assert job["parameters"]["stems"] == ["drums", "bass", "other", "vocals"]
+    assert job["parameters"]["shifts"] == 2
+    job = await caller.submitted(preset="vocals", model="two-stems", shifts="1")
+    assert job["parameters"]["preset"] == "vocals"
+    assert job["parameters"]["model"] == "two-stems"
+    assert (job["parameters"]["stems"], job["parameters"]["shifts"]) == (["vocals"], 1)
+
+
+@pytest.mark.parametrize(
+    ("fields", "code"),
+    [
+        ({"preset": "loudest"}, "unknown_preset"),
+        ({"preset": "drums", "stems": "guitar"}, "preset_unavailable"),
+        ({"preset": "drums", "model": "two-stems"}, "unknown_stem"),
+        ({"preset": "drums", "model": "unproven"}, "model_refused"),
+    ],
+)
+async def test_a_preset_that_nothing_can_serve_is_refused(
+    caller: Caller, gateway: Gateway, fields: dict[str, str], code: str
+) -> None:
+    before = gateway.stored_files()
+    answer = await caller.submit(**fields)
+    assert (answer.status_code, answer.json()["error_code"]) == (422, code)
+    assert gateway.stored_files() == before
 
 
 async def test_fields_may_come_after_the_file(caller: Caller) -> None:

@@ -217,6 +217,8 @@ async def test_two_systems_that_chose_the_same_id_have_a_job_each(
         ({"source_key": "submissions/studio/empty.wav"}, "empty_file"),
         ({"parameters": {"model": "other"}}, "unknown_model"),
         ({"parameters": {"stems": ["kazoo"]}}, "unknown_stem"),
+        ({"parameters": {"preset": "loudest"}}, "unknown_preset"),
+        ({"parameters": {"preset": "drums", "stems": ["kazoo"]}}, "preset_unavailable"),
         ({"parameters": {"colour": "red"}}, "colour"),
         ({"parameters": {"output": {"format": "flac", "bit_depth": 32}}}, "bit_depth"),
         ({"parameters": {"overlap": 0.9}}, "overlap"),
@@ -300,6 +302,18 @@ async def test_the_sample_of_the_contract_is_a_job_here(
     assert row["source_name"] == "November Rain (ライブ).flac"
     assert row["parameters"]["output"] == {"format": "flac", "bit_depth": 16, "sample_rate": 44100}
     assert (row["priority"], row["metadata"]["track"]) == (-3, 7)
+
+
+@pytest.mark.usefixtures("source", "account_id")
+async def test_a_preset_may_be_asked_for_by_message(
+    intake: Intake, bus: MemoryBus, pool: "Pool"
+) -> None:
+    await bus.publish(golden("submit_job_v1_preset"))
+    async with aclosing(bus.deliveries()) as deliveries:
+        await intake.take(await anext(deliveries))
+    parameters = (await the_job(pool))["parameters"]
+    assert (parameters["preset"], parameters["model"]) == ("drums", "gains")
+    assert (parameters["stems"], parameters["output"]["format"]) == (["drums"], "flac")
 
 
 @pytest.mark.parametrize(
