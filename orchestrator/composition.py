@@ -11,6 +11,7 @@ from prometheus_client import CollectorRegistry
 
 from orchestrator.adapters.encoder import FileEncoder
 from orchestrator.adapters.postgres import PostgresClaims
+from orchestrator.adapters.shared_transport import open_transport
 from orchestrator.adapters.telemetry import Telemetry
 from orchestrator.adapters.triton import TritonSeparator
 from orchestrator.dispatch import DispatchPath
@@ -143,13 +144,14 @@ async def _open_ground(
         client, timeout_s=settings.triton.metadata_timeout_s
     )
     catalogue = GuardedCatalogue(served, settings.models)
+    transport = await stack.enter_async_context(open_transport(client, settings.triton))
     return Ground(
         worker=worker,
         pool=await stack.enter_async_context(open_pool(settings.database)),
         notifications=Notifications(settings.database),
         catalogue=catalogue,
         separator=instead.separator
-        or TritonSeparator(client, catalogue, settings.triton, watch=watch.telemetry.call),
+        or TritonSeparator(transport, catalogue, settings.triton, watch=watch.telemetry.call),
         store=await stack.enter_async_context(open_store(settings.storage)),
     )
 

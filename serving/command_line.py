@@ -12,7 +12,9 @@ ADMIN_HEADER = "stemyard-admin"
 OURS = "STEMYARD_"
 # What changes the server, or lets a caller reach its files and memory. Health, metadata, model
 # configuration, statistics and inference stay open: the services read the catalogue from them.
-RESTRICTED = ("model-repository", "shared-memory", "trace", "logging")
+MEMORY_HEADER = "stemyard-memory"
+MEMORY = "shared-memory"
+RESTRICTED = ("model-repository", MEMORY, "trace", "logging")
 
 
 def arguments(
@@ -25,7 +27,6 @@ def arguments(
     region_prefix: str,
 ) -> list[str]:
     """Everything after the program's name."""
-    restricted = f"{','.join(RESTRICTED)}:{ADMIN_HEADER}={admin_secret}"
     return [
         f"--model-repository={repository}",
         f"--backend-directory={backends}",
@@ -41,12 +42,22 @@ def arguments(
         f"--grpc-port={settings.ports.grpc}",
         f"--metrics-address={settings.host}",
         f"--metrics-port={settings.ports.metrics}",
-        f"--http-restricted-api={restricted}",
-        f"--grpc-restricted-protocol={restricted}",
+        *_restrictions(settings, admin_secret=admin_secret),
         "--log-format=ISO8601",
         f"--log-verbose={settings.log_verbose}",
         *_tracing(settings.trace_endpoint),
     ]
+
+
+def _restrictions(settings: ServingSettings, *, admin_secret: str) -> list[str]:
+    """Who may share memory with the server need not be one who may load models."""
+    memory_secret = settings.shared_memory_secret
+    admins = [name for name in RESTRICTED if name != MEMORY or memory_secret is None]
+    locks = [f"{','.join(admins)}:{ADMIN_HEADER}={admin_secret}"]
+    if memory_secret is not None:
+        locks.append(f"{MEMORY}:{MEMORY_HEADER}={memory_secret.get_secret_value()}")
+    doors = ("http-restricted-api", "grpc-restricted-protocol")
+    return [f"--{door}={lock}" for lock in locks for door in doors]
 
 
 def _tracing(endpoint: str | None) -> list[str]:

@@ -40,6 +40,7 @@ class ModelTuning(BaseModel):
 class ServingSettings(BaseSettings):
     """Everything the launcher needs; `runtime` is written, `repository` only read.
 
+    Clients that hold `shared_memory_secret` may share memory with the server.
     `trace_endpoint` takes the server's own spans by OTLP over HTTP, of requests that carry a trace.
     """
 
@@ -53,6 +54,7 @@ class ServingSettings(BaseSettings):
     host: str = "127.0.0.1"
     ports: Ports = Ports()
     admin_secret: SecretStr | None = None
+    shared_memory_secret: SecretStr | None = None
     tuning: ModelTuning = ModelTuning()
     tuning_by_model: dict[str, ModelTuning] = Field(default_factory=dict[str, ModelTuning])
     warm_up: bool = True

@@ -1,19 +1,18 @@
-"""Stems from Triton, over one gRPC channel, through outages."""
+"""Stems from Triton, through outages."""
 
 import asyncio
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from time import monotonic
-from typing import Any
 
 import grpc
 import numpy as np
 import structlog
-import tritonclient.grpc.aio as triton
 from numpy.typing import NDArray
 from tritonclient.utils import InferenceServerException
 
+from orchestrator.adapters.transport import Call, Transport
 from stemcore.catalogue.port import ModelCatalogue
 from stemcore.catalogue.triton import TritonSettings
 from stemcore.errors import ErrorCode, Unavailable
@@ -24,7 +23,6 @@ Samples = NDArray[np.float32]
 # Around one call of a model; yields the headers that let the server join the caller's trace.
 CallWatch = Callable[[str], AbstractContextManager[Mapping[str, str]]]
 
-INPUT = "mix"
 READY_POLL_S = 0.1
 
 # A server that dies, starts or has not loaded the model yet; and one that hangs.
@@ -46,40 +44,45 @@ def unwatched(_model: str) -> AbstractContextManager[Mapping[str, str]]:
 
 
 class TritonSeparator:
-    """A StemSeparator. Only the outputs asked for travel; a bag's models are asked one by one."""
+    """A StemSeparator. Only the outputs asked for travel.
+
+    A bag's models are asked one after the other, so that a segment is one request in flight,
+    whatever its model: other segments of the window keep the server busy meanwhile.
+    """
 
     def __init__(
         self,
-        client: triton.InferenceServerClient,
+        transport: Transport,
         catalogue: ModelCatalogue,
         settings: TritonSettings,
         *,
         watch: CallWatch = unwatched,
     ) -> None:
-        self._client: Any = client
+        self._transport = transport
         self._catalogue = catalogue
         self._settings = settings
         self._watch = watch
 
     async def separate(self, window: Samples, *, card: ModelCard, stems: Sequence[str]) -> Samples:
         """(channels, samples) to (stems, channels, samples)."""
-        outputs: defaultdict[str, list[str]] = defaultdict(list)
+        separated: Samples = np.empty((len(stems), *window.shape), dtype=np.float32)
+        targets: defaultdict[str, dict[str, Samples]] = defaultdict(dict)
         sources = {source.stem: source for source in card.stems}
-        for stem in stems:
-            outputs[sources[stem].model].append(sources[stem].output)
-        answers = {
-            model: await self._through_outages(model, names, window, card)
-            for model, names in outputs.items()
-        }
-        return np.stack([answers[sources[s].model][sources[s].output] for s in stems])
+        for index, stem in enumerate(stems):
+            targets[sources[stem].model][sources[stem].output] = separated[index]
+        for model, outputs in targets.items():
+            await self._through_outages(model, outputs, window, card)
+        return separated
 
     async def _through_outages(
-        self, model: str, outputs: Sequence[str], window: Samples, card: ModelCard
-    ) -> dict[str, Samples]:
+        self, model: str, targets: Mapping[str, Samples], window: Samples, card: ModelCard
+    ) -> None:
         until: float | None = None
         while True:
             try:
-                return await self._infer(model, outputs, window)
+                with self._watch(model) as headers:
+                    call = Call(model=model, window=window, targets=targets, headers=headers)
+                    return await self._transport.infer(call)
             except (InferenceServerException, grpc.RpcError) as error:
                 if not _is_outage(error):
                     raise Unavailable(
@@ -89,21 +92,6 @@ class TritonSeparator:
                     until = monotonic() + self._settings.outage_s
                     _log.warning("engine_away", model=model, reason=str(error))
                 await self._recovered(card, until=until, cause=error)
-
-    async def _infer(
-        self, model: str, outputs: Sequence[str], window: Samples
-    ) -> dict[str, Samples]:
-        tensor: Any = triton.InferInput(INPUT, [1, *window.shape], "FP32")
-        tensor.set_data_from_numpy(window[None])
-        with self._watch(model) as headers:
-            answer = await self._client.infer(
-                model,
-                [tensor],
-                outputs=[triton.InferRequestedOutput(name) for name in outputs],
-                client_timeout=self._settings.infer_timeout_s,
-                headers=headers or None,
-            )
-        return {name: answer.as_numpy(name)[0].astype(np.float32, copy=False) for name in outputs}
 
     async def _recovered(self, card: ModelCard, *, until: float, cause: Exception) -> None:
         """Wait until the same model is served again."""

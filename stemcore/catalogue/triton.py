@@ -4,12 +4,12 @@ import asyncio
 from collections.abc import AsyncGenerator, Generator
 from contextlib import asynccontextmanager, contextmanager
 from time import monotonic
-from typing import Any
+from typing import Any, Literal
 
 import grpc
 import structlog
 import tritonclient.grpc.aio as triton
-from pydantic import Field
+from pydantic import Field, SecretStr
 from tritonclient.utils import InferenceServerException
 
 from stemcore.catalogue.port import MeasuredSpeed, ServedModel
@@ -29,6 +29,8 @@ class TritonSettings(SettingsSection):
 
     `infer_timeout_s` bounds one segment, waiting in the server's queue included; `outage_s` how
     long a segment waits for a server that is away. `window` is how many requests are in flight.
+    `transport` says how samples travel: in gRPC messages, through shared memory ("shm", which takes
+    a server on this machine), or by shared memory until the server refuses it ("auto").
     """
 
     address: str = "127.0.0.1:8001"
@@ -36,6 +38,8 @@ class TritonSettings(SettingsSection):
     infer_timeout_s: float = Field(default=120.0, gt=0)
     outage_s: float = Field(default=120.0, gt=0)
     window: int = Field(default=2, ge=1, le=64)
+    transport: Literal["grpc", "shm", "auto"] = "auto"
+    shared_memory_secret: SecretStr | None = None
 
 
 @asynccontextmanager

@@ -98,6 +98,7 @@ async def start_services(
     backing = Backing(
         dsn=foundation.database.dsn(),
         triton_address=foundation.triton.grpc_address,
+        shared_memory_secret=foundation.triton.shared_memory_secret,
         auth_secret=_auth_secret(runtime),
         environment=environment,
     )

@@ -102,6 +102,7 @@ class Backing:
 
     dsn: str
     triton_address: str
+    shared_memory_secret: str
     auth_secret: str
     environment: Mapping[str, str]
 
@@ -145,6 +146,7 @@ def orchestrator_plan(
             "SCRATCH__ROOT": str(runtime.scratch),
             "SLOTS": str(settings.slots),
             "TRITON__WINDOW": str(settings.window),
+            "TRITON__SHARED_MEMORY_SECRET": backing.shared_memory_secret,
             "SHUTDOWN_GRACE_S": str(settings.shutdown_grace_s),
             "SUBMISSIONS__ACCOUNTS": json.dumps(_service_accounts(settings)),
             "SUBMISSIONS__DEFAULT_MODEL": settings.default_model,

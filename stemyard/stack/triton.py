@@ -2,7 +2,8 @@
 
 import json
 import os
-from dataclasses import dataclass
+import secrets
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from stemyard.stack import http_probe
@@ -17,16 +18,21 @@ SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - POSIX shared memory, not a scra
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TritonDoors:
-    """Where the server listens; the ports stay the same when it is started again."""
+    """Where the server listens; the ports stay the same when it is started again.
+
+    Who holds the secret may share memory with it.
+    """
 
     http: int
     grpc: int
     metrics: int
+    shared_memory_secret: str = field(repr=False)
 
     @classmethod
     def choose(cls, ports: FreePorts) -> "TritonDoors":
         http, grpc, metrics = ports.take(3)
-        return cls(http=http, grpc=grpc, metrics=metrics)
+        secret = secrets.token_urlsafe(32)
+        return cls(http=http, grpc=grpc, metrics=metrics, shared_memory_secret=secret)
 
     @property
     def grpc_address(self) -> str:
@@ -90,6 +96,7 @@ def environment(doors: TritonDoors, serving: Path, settings: StackSettings) -> d
         "PORTS__HTTP": str(doors.http),
         "PORTS__GRPC": str(doors.grpc),
         "PORTS__METRICS": str(doors.metrics),
+        "SHARED_MEMORY_SECRET": doors.shared_memory_secret,
         "EXIT_TIMEOUT_S": "5",
     }
     if settings.models is not None:

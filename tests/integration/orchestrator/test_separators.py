@@ -3,8 +3,8 @@
 import asyncio
 import os
 import signal
-from collections.abc import AsyncGenerator
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass
 from pathlib import Path
 from uuid import UUID
@@ -13,8 +13,10 @@ import numpy as np
 import pytest
 import pytest_asyncio
 from numpy.typing import NDArray
+from pydantic import SecretStr
 
 from orchestrator.adapters.memory import MemorySeparator
+from orchestrator.adapters.shared_transport import open_transport
 from orchestrator.adapters.triton import TritonSeparator
 from orchestrator.audio.segments import SegmentPlan
 from orchestrator.joining import Engine, separate_onto_tape
@@ -44,15 +46,20 @@ Samples = NDArray[np.float32]
 # Made by `make` before the tests: HTDemucs with random weights.
 TINY = ROOT / ".cache" / "models" / "tiny"
 OUTAGE_S = 40.0
+TRANSPORTS = ("grpc", "shm")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Server:
-    """The real Triton, and our door to it."""
+    """The real Triton, and our doors to it."""
 
     process: SupervisedProcess
-    separator: TritonSeparator
+    by_transport: Mapping[str, TritonSeparator]
     catalogue: TritonCatalogue
+
+    @property
+    def separator(self) -> TritonSeparator:
+        return self.by_transport["grpc"]
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -62,9 +69,17 @@ async def server(tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[Ser
     write_gain_model(repository)
     (repository / "tiny").symlink_to(TINY)
     doors = TritonDoors.choose(FreePorts())
-    settings = TritonSettings(address=doors.grpc_address, outage_s=OUTAGE_S)
+    settings = TritonSettings(
+        address=doors.grpc_address,
+        outage_s=OUTAGE_S,
+        shared_memory_secret=SecretStr(doors.shared_memory_secret),
+    )
     with locked(root / "runtime") as runtime:
-        async with supervisor() as processes, open_triton(settings) as client:
+        async with (
+            supervisor() as processes,
+            open_triton(settings) as client,
+            AsyncExitStack() as transports,
+        ):
             process = processes.start(
                 stack_triton.plan(
                     doors, runtime, StackSettings(repository=repository, default_model="gains")
@@ -72,11 +87,12 @@ async def server(tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[Ser
             )
             await process.ready()
             catalogue = TritonCatalogue(client, timeout_s=2.0, fresh_s=0.0)
-            yield Server(
-                process=process,
-                separator=TritonSeparator(client, catalogue, settings),
-                catalogue=catalogue,
-            )
+            by_transport: dict[str, TritonSeparator] = {}
+            for way in TRANSPORTS:
+                chosen = settings.model_copy(update={"transport": way})
+                transport = await transports.enter_async_context(open_transport(client, chosen))
+                by_transport[way] = TritonSeparator(transport, catalogue, chosen)
+            yield Server(process=process, by_transport=by_transport, catalogue=catalogue)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,11 +103,12 @@ class Subject:
     card: ModelCard
 
 
-@pytest_asyncio.fixture(loop_scope="module", params=["memory", "triton"])
+@pytest_asyncio.fixture(loop_scope="module", params=["memory", *TRANSPORTS])
 async def subject(request: pytest.FixtureRequest, server: Server) -> Subject:
     if request.param == "memory":
         return Subject(separator=MemorySeparator(GAINS), card=gain_card())
-    return Subject(separator=server.separator, card=await card_of(server, "gains"))
+    separator = server.by_transport[request.param]
+    return Subject(separator=separator, card=await card_of(server, "gains"))
 
 
 async def card_of(server: Server, name: str) -> ModelCard:
@@ -128,13 +145,15 @@ async def test_the_window_is_left_as_it_was(subject: Subject) -> None:
     assert np.array_equal(mix, window())
 
 
-async def test_a_segment_waits_for_a_killed_server(server: Server) -> None:
-    card = await card_of(server, "gains")
+@pytest.mark.parametrize("transport", TRANSPORTS)
+async def test_a_segment_waits_for_a_killed_server(server: Server, transport: str) -> None:
+    separator, card = server.by_transport[transport], await card_of(server, "gains")
+    await separator.separate(window(2), card=card, stems=("drums",))
     pid = server.process.pid
     assert pid is not None
     os.kill(pid, signal.SIGKILL)
     mix = window()
-    answer = await server.separator.separate(mix, card=card, stems=("drums",))
+    answer = await separator.separate(mix, card=card, stems=("drums",))
     assert np.array_equal(answer[0], mix * np.float32(GAINS["drums"]))
 
 
@@ -152,16 +171,22 @@ async def test_a_server_that_stays_away_is_given_up() -> None:
     settings = TritonSettings(address="127.0.0.1:1", outage_s=0.3, metadata_timeout_s=0.2)
     async with open_triton(settings) as client:
         catalogue = TritonCatalogue(client, timeout_s=0.2)
-        separator = TritonSeparator(client, catalogue, settings)
-        with pytest.raises(Unavailable) as failure:
-            await separator.separate(window(), card=gain_card(), stems=("drums",))
+        for way in TRANSPORTS:
+            chosen = settings.model_copy(update={"transport": way})
+            async with open_transport(client, chosen) as transport:
+                separator = TritonSeparator(transport, catalogue, settings)
+                with pytest.raises(Unavailable) as failure:
+                    await separator.separate(window(), card=gain_card(), stems=("drums",))
     assert failure.value.code is ErrorCode.ENGINE_UNAVAILABLE
 
 
-async def test_a_request_the_server_refuses_is_not_repeated(server: Server) -> None:
-    card = await card_of(server, "gains")
+@pytest.mark.parametrize("transport", TRANSPORTS)
+async def test_a_request_the_server_refuses_is_not_repeated(
+    server: Server, transport: str
+) -> None:
+    separator, card = server.by_transport[transport], await card_of(server, "gains")
     with pytest.raises(Unavailable) as failure:
-        await server.separator.separate(window()[:, :10], card=card, stems=("drums",))
+        await separator.separate(window()[:, :10], card=card, stems=("drums",))
     assert failure.value.code is ErrorCode.ENGINE_FAILED
 
 
