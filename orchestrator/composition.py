@@ -225,6 +225,8 @@ async def _slots(
         lease_length_s=lease.length_s,
         max_claims=lease.max_claims,
         backoff_s=lease.backoff_s,
+        outage_backoff_s=lease.outage_backoff_s,
+        outage_patience_s=lease.outage_patience_s,
         progress_every_s=settings.progress_every_s,
     )
     return [

@@ -25,11 +25,17 @@ class ScratchSettings(SettingsSection):
 
 
 class LeaseSettings(SettingsSection):
-    """How long a claim is held without a sign of life, and how often a job is tried."""
+    """How long a claim is held without a sign of life, and how often a job is tried.
+
+    While the object store, the scratch disk or the decoder is what fails, attempts are not counted
+    until the job is `outage_patience_s` old.
+    """
 
     length_s: float = Field(default=30.0, ge=1)
     max_claims: int = Field(default=3, ge=1)
     backoff_s: float = Field(default=2.0, ge=0)
+    outage_backoff_s: float = Field(default=10.0, ge=0)
+    outage_patience_s: float = Field(default=3600.0, ge=0)
 
 
 class OrchestratorSettings(BaseSettings):

@@ -17,17 +17,27 @@ from stemcore.tasks import to_its_end
 
 POLL_S = 1.0
 SETTLE_RETRY_S = 0.5
+# Troubles of the worker's surroundings, which no job can have brought about.
+SURROUNDINGS = frozenset(
+    {ErrorCode.STORAGE_UNAVAILABLE, ErrorCode.SCRATCH_FULL, ErrorCode.DECODER_UNAVAILABLE}
+)
 
 _log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SlotRules:
-    """How a slot holds and gives back."""
+    """How a slot holds and gives back.
+
+    Claims that fail for their surroundings are not counted while the job is younger than
+    `outage_patience_s`, and tried again every `outage_backoff_s`.
+    """
 
     lease_length_s: float
     max_claims: int
     backoff_s: float
+    outage_backoff_s: float
+    outage_patience_s: float
     progress_every_s: float
 
 
@@ -156,14 +166,23 @@ class Slot:
 
     async def _back_off(self, claim: Claim, error: StemyardError) -> bool:
         """Let the job be tried again, unless this was the last time."""
+        if error.code in SURROUNDINGS and claim.queue_s < self._rules.outage_patience_s:
+            return await self._put_back(
+                claim, error, after_s=self._rules.outage_backoff_s, counted=False
+            )
         if claim.claims >= self._rules.max_claims:
             error.details["attempts"] = claim.claims
             return await self._fail(claim, error)
-        await self._discard(claim)
-        _log.warning("job_backs_off", code=error.code.value, reason=error.message)
         after_s = self._rules.backoff_s * 2 ** (claim.claims - 1)
+        return await self._put_back(claim, error, after_s=after_s, counted=True)
+
+    async def _put_back(
+        self, claim: Claim, error: StemyardError, *, after_s: float, counted: bool
+    ) -> bool:
+        await self._discard(claim)
+        _log.warning("job_backs_off", code=error.code.value, reason=error.message, counted=counted)
         return await self._written(
-            lambda: self._claims.release(claim, after_s=after_s, counted=True)
+            lambda: self._claims.release(claim, after_s=after_s, counted=counted)
         )
 
     async def _fail(self, claim: Claim, error: StemyardError) -> bool:

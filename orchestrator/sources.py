@@ -24,7 +24,7 @@ async def fetch(store: ObjectStore, claim: Claim, path: Path) -> None:
             digest.update(chunk)
             await asyncio.to_thread(file.write, chunk)
     if size_bytes != claim.source_bytes or claim.source_sha256 not in (None, digest.hexdigest()):
-        raise Unavailable(ErrorCode.STORAGE_UNAVAILABLE, "The stored source is damaged.")
+        raise Unavailable(ErrorCode.SOURCE_DAMAGED, "The stored source is damaged.")
 
 
 @contextmanager

@@ -33,6 +33,7 @@ class ErrorCode(StrEnum):
     FILE_TOO_LARGE = "file_too_large"
     DECODE_TIMEOUT = "decode_timeout"
     SOURCE_MISSING = "source_missing"
+    SOURCE_DAMAGED = "source_damaged"
     UNKNOWN_MODEL = "unknown_model"
     MODEL_REFUSED = "model_refused"
     UNKNOWN_STEM = "unknown_stem"

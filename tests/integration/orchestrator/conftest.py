@@ -214,6 +214,7 @@ class Floor:
     limits: DecodeLimits = field(default_factory=DecodeLimits)
     window: int = 2
     backoff_s: float = 0.0
+    outage_patience_s: float = 3600.0
     scheduler: SegmentScheduler | None = None
 
     @asynccontextmanager
@@ -235,7 +236,12 @@ class Floor:
             decoder=decoder,
         )
         rules = SlotRules(
-            lease_length_s=LEASE_S, max_claims=3, backoff_s=self.backoff_s, progress_every_s=0.05
+            lease_length_s=LEASE_S,
+            max_claims=3,
+            backoff_s=self.backoff_s,
+            outage_backoff_s=self.backoff_s,
+            outage_patience_s=self.outage_patience_s,
+            progress_every_s=0.05,
         )
         return Slot(
             self.claims,

@@ -133,6 +133,36 @@ async def test_the_third_failure_in_a_row_is_the_last(
     assert floor.results() == []
 
 
+OUTAGES = [
+    ErrorCode.STORAGE_UNAVAILABLE,
+    ErrorCode.SCRATCH_FULL,
+    ErrorCode.DECODER_UNAVAILABLE,
+]
+
+
+@pytest.mark.parametrize("code", OUTAGES)
+async def test_a_trouble_of_the_surroundings_costs_no_attempt(
+    floor: Floor, jobs: Jobs, code: ErrorCode
+) -> None:
+    floor.separator = Failing(Unavailable(code, "away"), times=5)
+    floor.window = 1
+    job_id = await jobs.submit(wav(tones(10_000)))
+    async with floor.open():
+        row = await jobs.become(job_id, *ENDED)
+    assert row["status"] == "succeeded"
+    assert (await jobs.events(job_id)).count("job.running") == 6
+
+
+async def test_patience_with_the_surroundings_has_an_end(floor: Floor, jobs: Jobs) -> None:
+    floor.separator = Failing(Unavailable(ErrorCode.STORAGE_UNAVAILABLE, "away"), times=100)
+    floor.outage_patience_s = 0.0
+    job_id = await jobs.submit(wav(tones(10_000)))
+    async with floor.open():
+        row = await jobs.become(job_id, *ENDED)
+    assert (row["status"], row["error"]["code"]) == ("failed", "storage_unavailable")
+    assert row["error"]["details"] == {"attempts": 3}
+
+
 async def test_nothing_is_claimed_while_no_model_is_ready(floor: Floor, jobs: Jobs) -> None:
     floor.models = (ServedModel(card=gain_card(), ready=False),)
     job_id = await jobs.submit(wav(tones(10_000)))

@@ -88,7 +88,7 @@ async def test_a_song_that_was_changed_is_not_separated(
     await store.put(row["source_key"], other())
     async with floor.open():
         row = await jobs.become(job_id, *ENDED)
-    assert (row["status"], row["error"]["code"]) == ("failed", "storage_unavailable")
+    assert (row["status"], row["error"]["code"]) == ("failed", "source_damaged")
 
 
 async def test_a_store_away_for_a_while_only_delays_the_job(

@@ -72,7 +72,7 @@ async def test_another_source_than_the_submitted_one_is_not_separated(
 ) -> None:
     with pytest.raises(Unavailable) as raised:
         await fetch(await store_with(data), claim_of(**facts), tmp_path / "source")
-    assert raised.value.code is ErrorCode.STORAGE_UNAVAILABLE
+    assert raised.value.code is ErrorCode.SOURCE_DAMAGED
 
 
 class BreakingStore(MemoryStore):
