@@ -15,7 +15,7 @@ TINY_MODELS := .cache/models/.made
 
 export PYTHONUNBUFFERED := 1
 # Handed over by the environment, so that a file name may hold quotes and spaces.
-export SONG OUT MODEL NAME CHECKPOINT REPOSITORY PROFILE FACTS STACK
+export SONG OUT MODEL PRESET NAME CHECKPOINT REPOSITORY PROFILE FACTS STACK
 
 # --- running it -----------------------------------------------------------------------------
 
@@ -24,9 +24,9 @@ help: ## Print this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
 
 .PHONY: demo
-demo: services $(if $(filter full,$(STACK)),servers) ## Separate a song end to end: SONG=file OUT=out MODEL=stemyard-mini [STACK=full]
+demo: services $(if $(filter full,$(STACK)),servers) ## Separate a song end to end: SONG=file OUT=out MODEL=stemyard-mini [PRESET=karaoke] [STACK=full]
 	@exec $(SERVICES)/bin/python -m stemyard demo $(if $(STACK),--stack "$$STACK") \
-	  $(if $(SONG),--song "$$SONG") $(if $(OUT),--out "$$OUT") \
+	  $(if $(SONG),--song "$$SONG") $(if $(OUT),--out "$$OUT") $(if $(PRESET),--preset "$$PRESET") \
 	  $(if $(MODEL),--model "$$MODEL") $(if $(REPOSITORY),--repository "$$REPOSITORY")
 
 .PHONY: up

@@ -12,7 +12,7 @@ from typing import Any
 from rich.console import Console
 
 from stemyard.client import ClientError
-from stemyard.demo import DemoFailed, DemoOrder, run_demo
+from stemyard.demo import DEMO_SECONDS, DemoFailed, DemoOrder, run_demo
 from stemyard.stack.errors import StackError
 from stemyard.stack.settings import FullStackSettings, StackSettings
 from stemyard.up import stay_up
@@ -31,8 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if chosen.song is not None and not chosen.song.is_file():
             sys.stderr.write(f"{chosen.song}: no such file\n")
             return 2
-        order = DemoOrder(song=chosen.song, out=chosen.out, stack=_settings(chosen, durable=False))
-        return _run(run_demo(order, console=console))
+        return _run(run_demo(_order(chosen), console=console))
     return _run(stay_up(_settings(chosen, demo_account=True), console=console))
 
 
@@ -41,6 +40,8 @@ def _parser() -> argparse.ArgumentParser:
     verbs = parser.add_subparsers(dest="verb", required=True)
     demo = verbs.add_parser("demo", help="separate one song and stop again")
     demo.add_argument("--song", type=Path, help="any audio file; without it one is synthesised")
+    demo.add_argument("--preset", help="what for: karaoke, vocals, drums, practice, best, fast")
+    demo.add_argument("--seconds", type=float, default=DEMO_SECONDS, help="of the synthesised one")
     demo.add_argument("--out", type=Path, default=Path("out"))
     up = verbs.add_parser("up", help="stay up until Ctrl-C")
     for verb in (demo, up):
@@ -48,6 +49,29 @@ def _parser() -> argparse.ArgumentParser:
         verb.add_argument("--model", help="a model of the repository")
         verb.add_argument("--repository", type=Path, help="Triton model repository")
     return parser
+
+
+def _order(chosen: argparse.Namespace) -> DemoOrder:
+    return DemoOrder(
+        song=chosen.song,
+        preset=chosen.preset,
+        model=chosen.model,
+        out=chosen.out,
+        seconds=chosen.seconds,
+        stack=_demo_stack(chosen),
+    )
+
+
+def _demo_stack(chosen: argparse.Namespace) -> StackSettings:
+    if chosen.model is not None:
+        # One model is loaded faster, and into less memory, than a repository of them.
+        return _settings(chosen, durable=False, models=(chosen.model,))
+    stack = _settings(chosen, durable=False)
+    there = sorted(config.parent.name for config in stack.repository.glob("*/config.pbtxt"))
+    if chosen.preset is None or stack.default_model in there or not there:
+        return stack
+    # The preset chooses: the stack's own default need not be among them.
+    return stack.model_copy(update={"default_model": there[0]})
 
 
 def _settings(chosen: argparse.Namespace, **changes: Any) -> StackSettings:

@@ -3,7 +3,7 @@
 import asyncio
 import json
 import secrets
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +15,7 @@ import soundfile
 from rich.console import Console
 from rich.table import Table
 
+from stemcore.stem_choice import complements_of
 from stemyard.client import Job, StemyardClient
 from stemyard.display import job_display
 from stemyard.stack.assembly import Stack
@@ -37,9 +38,11 @@ class DemoFailed(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DemoOrder:
-    """What to separate; without a song one is synthesised."""
+    """What to separate; without a song one is synthesised, without a preset all stems are made."""
 
     song: Path | None
+    preset: str | None = None
+    model: str | None = None
     out: Path
     stack: StackSettings
     seconds: float = DEMO_SECONDS
@@ -66,10 +69,12 @@ async def run_demo(order: DemoOrder, *, console: Console) -> None:
             async with launch(order.stack, runtime=runtime) as stack:
                 console.print(f"ready at {stack.gateway.address} after {_since(started_at)}")
                 source_path = (await source).path
-                await _separate(source_path, order, stack, console=console, started_at=started_at)
+                job = await _separate(
+                    source_path, order, stack, console=console, started_at=started_at
+                )
         song = (await source).song
     if song is not None:
-        console.print(_table(song, order.out))
+        console.print(_table(song, [stem.stem for stem in job.stems], order.out))
 
 
 @asynccontextmanager
@@ -95,11 +100,12 @@ async def _make_source(order: DemoOrder) -> "_Source":
 
 async def _separate(
     song: Path, order: DemoOrder, stack: Stack, *, console: Console, started_at: float
-) -> None:
+) -> Job:
     async with StemyardClient(stack.gateway.address) as client:
         await _sign_in(client)
-        job = await client.submit(song, model=order.stack.default_model, output=OUTPUT)
+        job = await client.submit(song, model=_model(order), preset=order.preset, output=OUTPUT)
         console.print(f"{song.name} sent as job {job.id} after {_since(started_at)}")
+        console.print(_what_is_made(job))
         with job_display(console) as display:
             async for state in client.follow(job):
                 job = state
@@ -110,8 +116,22 @@ async def _separate(
         for stem in job.stems:
             target = order.out / f"{stem.stem}.wav"
             await client.download(job, stem, target=target)
-            console.print(f"{stem.stem:8} {target}")
-        console.print(f"result   {order.out / 'result.json'} (done after {_since(started_at)})")
+            console.print(f"{stem.stem:12} {target}")
+        console.print(
+            f"{'result':12} {order.out / 'result.json'} (done after {_since(started_at)})"
+        )
+    return job
+
+
+def _model(order: DemoOrder) -> str | None:
+    """A preset without a model chooses one; otherwise it is the stack's own."""
+    return order.model if order.preset is not None else order.stack.default_model
+
+
+def _what_is_made(job: Job) -> str:
+    parameters = job.document["parameters"]
+    preset = f" for the preset {parameters['preset']}" if parameters["preset"] else ""
+    return f"{parameters['model']} makes {', '.join(parameters['stems'])}{preset}"
 
 
 async def _sign_in(client: StemyardClient) -> None:
@@ -125,12 +145,17 @@ def _write_result(job: Job, out: Path) -> None:
     (out / "result.json").write_text(json.dumps(dict(job.document), indent=2) + "\n")
 
 
-def _table(song: "Song", out: Path) -> Table:
+def _table(song: "Song", made: Sequence[str], out: Path) -> Table:
+    """Of what was made and we know as it should be."""
     table = Table("stem", title="Against the stems the song was made of")
     for title in ("SDR, dB", "best fixed gain on the mix, dB", "above it, dB"):
         table.add_column(title, justify="right")
-    estimates = {name: _read(out / f"{name}.wav") for name in song.stems}
-    for score in scores(estimates, stems=song.stems, mix=song.mix):
+    complements = complements_of(tuple(song.stems))
+    truths = dict(song.stems) | {
+        name: song.mix - song.stems[stem] for name, stem in complements.items()
+    }
+    estimates = {name: _read(out / f"{name}.wav") for name in made if name in truths}
+    for score in scores(estimates, stems=truths, mix=song.mix):
         figures = (score.sdr_db, score.best_gain_sdr_db, score.above_best_gain_db)
         table.add_row(score.stem, *(f"{figure:.2f}" for figure in figures))
     return table

@@ -3,6 +3,7 @@
 from stemyard.client.client import StemyardClient
 from stemyard.client.errors import ApiProblem, ApiUnreachable, ClientError, DownloadDiffers
 from stemyard.client.job import Job, StemFile
+from stemyard.client.preset import Preset
 
 __all__ = [
     "ApiProblem",
@@ -10,6 +11,7 @@ __all__ = [
     "ClientError",
     "DownloadDiffers",
     "Job",
+    "Preset",
     "StemFile",
     "StemyardClient",
 ]

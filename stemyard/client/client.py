@@ -13,6 +13,7 @@ import httpx
 
 from stemyard.client.errors import ApiProblem, ApiUnreachable, DownloadDiffers
 from stemyard.client.job import Job, StemFile
+from stemyard.client.preset import Preset
 
 _TIMEOUTS = httpx.Timeout(connect=5.0, read=60.0, write=60.0, pool=5.0)
 _ASKED_EVERY_S = 0.25
@@ -52,16 +53,26 @@ class StemyardClient:
         self._http.headers["Authorization"] = f"Bearer {token}"
         return token
 
+    async def presets(self) -> tuple[Preset, ...]:
+        """What can be asked for by purpose; needs nobody signed in."""
+        answer = await self._json("GET", "/v1/presets")
+        return tuple(Preset.of(item) for item in answer["items"])
+
     async def submit(
         self,
         song: Path,
         *,
         model: str | None = None,
+        preset: str | None = None,
         stems: Sequence[str] | None = None,
         output: Mapping[str, Any] | None = None,
     ) -> Job:
-        """Sends the file as it is, streamed; all stems unless some are named."""
-        fields = {} if model is None else {"model": model}
+        """Sends the file as it is, streamed; all stems unless some are named or a preset is.
+
+        What is given beside a preset overrides it.
+        """
+        given = {"model": model, "preset": preset}
+        fields = {name: value for name, value in given.items() if value is not None}
         if stems is not None:
             fields["stems"] = ",".join(stems)
         if output is not None:

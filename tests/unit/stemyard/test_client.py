@@ -105,6 +105,41 @@ async def test_a_song_travels_with_model_and_output(
     assert CONTENT in body
     assert b'name="model"\r\n\r\ntiny' in body
     assert json.dumps({"bit_depth": 24}).encode() in body
+    assert b"preset" not in body
+
+
+async def test_a_song_travels_with_its_purpose(
+    client: StemyardClient, script: Script, tmp_path: Path
+) -> None:
+    song = tmp_path / "song.wav"
+    song.write_bytes(CONTENT)
+    script.answers = [httpx.Response(202, json=document("accepted"))]
+    await client.submit(song, preset="karaoke")
+    body = script.asked[0].content
+    assert b'name="preset"\r\n\r\nkaraoke' in body
+    assert b'name="model"' not in body
+
+
+async def test_presets_tell_what_they_would_take(client: StemyardClient, script: Script) -> None:
+    item = {
+        "name": "drums",
+        "purpose": "The drums alone",
+        "description": "Drums.",
+        "stems": ["drums"],
+        "options": {"added_later": 1},
+        "available": True,
+        "model": "tiny",
+    }
+    unavailable = item | {"name": "best", "available": False, "model": None}
+    script.answers = [httpx.Response(200, json={"items": [item, unavailable]})]
+    drums, best = await client.presets()
+    assert (drums.name, drums.stems, drums.model, drums.available) == (
+        "drums",
+        ("drums",),
+        "tiny",
+        True,
+    )
+    assert (best.model, best.available) == (None, False)
 
 
 async def test_a_download_is_whole_or_not_there(
