@@ -49,7 +49,10 @@ test: lint types contracts test-services test-exporters ## Lint, types, import c
 
 .PHONY: test-services
 test-services: dev servers $(TRITON)/.synced $(TINY_MODELS) ## The tests of everything that runs without torch
-	$(DEV)/bin/python -m pytest tests --ignore=tests/exporters --ignore=tests/training --ignore=tests/full
+	$(DEV)/bin/python -m pytest tests --ignore=tests/exporters --ignore=tests/training --ignore=tests/full $(SIDE_BY_SIDE)
+
+# Most tests of services wait, for servers, leases and clocks: two files at a time, slow ones first.
+SIDE_BY_SIDE := --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 .PHONY: test-exporters
 test-exporters: exporters $(TRITON)/.synced $(TINY_MODELS) ## The tests of the exporters and of training
