@@ -40,8 +40,9 @@ class TrackMoments:
         self._squares = 0.0
 
     def add(self, block: Samples) -> None:
-        """Take a block (frames, channels)."""
-        mono = block.mean(axis=1, dtype=np.float32).astype(np.float64)
+        """Take a block (frames, 2)."""
+        # Equal to `block.mean(axis=1)` to the bit, which takes 25 times as long.
+        mono = ((block[:, 0] + block[:, 1]) / np.float32(2)).astype(np.float64)
         count, mean = len(mono), float(mono.mean())
         shift, total = mean - self.mean, self.count + count
         self._squares += float(np.square(mono - mean).sum())

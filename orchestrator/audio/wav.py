@@ -13,9 +13,15 @@ _PCM, _IEEE_FLOAT = 1, 3
 
 
 def quantised(samples: Samples, *, bit_depth: int) -> NDArray[np.int32]:
-    """Integers of `bit_depth` by round(x * 2 ** (bit_depth - 1)), cut at full scale."""
-    scale = float(1 << (bit_depth - 1))
-    return np.clip(np.rint(samples * np.float64(scale)), -scale, scale - 1).astype(np.int32)
+    """Integers of `bit_depth`, 24 at most, by round(x * 2 ** (bit_depth - 1)), cut at full scale.
+
+    Exact in float32: a power of two as scale rounds nothing, and it holds all integers of 24 bits.
+    """
+    scale = np.float32(1 << (bit_depth - 1))
+    scaled = samples * scale
+    np.rint(scaled, out=scaled)
+    np.clip(scaled, -scale, scale - 1, out=scaled)
+    return scaled.astype(np.int32)
 
 
 def sample_bytes(samples: Samples, *, bit_depth: int) -> bytes:
@@ -23,8 +29,12 @@ def sample_bytes(samples: Samples, *, bit_depth: int) -> bytes:
     if bit_depth == 32:
         return np.ascontiguousarray(samples, dtype="<f4").tobytes()
     integers = np.ascontiguousarray(quantised(samples, bit_depth=bit_depth), dtype="<i4")
-    lowest = integers.view(np.uint8).reshape(-1, 4)[:, : bit_depth // 8]
-    return lowest.tobytes()
+    places = integers.view(np.uint8).reshape(-1, 4)
+    packed = np.empty((len(places), bit_depth // 8), dtype=np.uint8)
+    # Column by column: numpy copies rows of three bytes four times slower.
+    for place in range(packed.shape[1]):
+        packed[:, place] = places[:, place]
+    return packed.tobytes()
 
 
 def wav_header(*, frames: int, channels: int, sample_rate_hz: int, bit_depth: int) -> bytes:

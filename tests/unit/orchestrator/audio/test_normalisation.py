@@ -23,6 +23,14 @@ def test_blocks_of_any_size_give_the_moments_of_the_whole_mono_mix(block: int) -
     assert moments.deviation == pytest.approx(mono.std(ddof=1), rel=1e-9)
 
 
+def test_the_mean_is_that_of_numpys_mono_mix_to_the_bit() -> None:
+    random = np.random.default_rng(7)
+    levels = np.float32(10.0) ** random.integers(-30, 30, (5_000, 1))
+    track = (random.standard_normal((5_000, 2)) * levels).astype(np.float32)
+    mono = track.mean(axis=1, dtype=np.float32).astype(np.float64)
+    assert moments_of(track, block=5_000).mean == mono.mean()
+
+
 def test_a_single_frame_is_left_unscaled() -> None:
     moments = moments_of(np.array([[0.5, -0.1]], dtype=np.float32), block=1)
     normalisation = moments.normalisation()

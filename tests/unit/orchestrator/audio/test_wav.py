@@ -37,6 +37,27 @@ def test_beyond_full_scale_is_cut() -> None:
     assert quantised(samples, bit_depth=16).tolist() == [[32_767, -32_768]]
 
 
+@pytest.mark.parametrize("bit_depth", [16, 24])
+def test_integers_are_those_of_double_precision(bit_depth: int) -> None:
+    generator = np.random.default_rng(8)
+    levels = np.float32(10.0) ** np.arange(-12, 4)
+    samples = generator.standard_normal((10_000, levels.size), dtype=np.float32) * levels
+    halves = (np.arange(-50, 50) + 0.5).astype(np.float32) / np.float32(1 << (bit_depth - 1))
+    for block in (samples.astype(np.float32), halves.reshape(-1, 2)):
+        exact = np.rint(block.astype(np.float64) * (1 << (bit_depth - 1)))
+        top = 1 << (bit_depth - 1)
+        assert np.array_equal(
+            quantised(block, bit_depth=bit_depth), np.clip(exact, -top, top - 1).astype(np.int32)
+        )
+
+
+def test_bytes_are_the_lowest_of_each_integer() -> None:
+    samples = np.random.default_rng(9).uniform(-1, 1, (1_001, 2)).astype(np.float32)
+    integers = quantised(samples, bit_depth=24).reshape(-1).tolist()
+    expected = b"".join(value.to_bytes(3, "little", signed=True) for value in integers)
+    assert sample_bytes(samples, bit_depth=24) == expected
+
+
 def test_odd_bodies_are_padded() -> None:
     data = file_of(np.zeros((1, 1), dtype=np.float32), bit_depth=24)
     assert len(data) % 2 == 0
