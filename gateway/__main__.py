@@ -2,14 +2,12 @@
 
 import sys
 
-from pydantic import ValidationError
-from pydantic_settings import SettingsError
-
 from gateway.app import create_app
 from gateway.composition import Replacements
 from gateway.lifetime import Lifetime
 from gateway.server import GatewayServer
 from gateway.settings import GatewaySettings
+from stemcore.settings import from_environment
 from stemcore.telemetry.context import with_trace_id
 from stemcore.telemetry.logs import configure_logs
 
@@ -25,18 +23,7 @@ def serve(settings: GatewaySettings, *, instead: Replacements | None = None) -> 
 
 def main() -> int:
     """Serve with the environment's settings."""
-    try:
-        settings = GatewaySettings()  # type: ignore[call-arg]  # filled from the environment
-    except ValidationError as error:
-        # Without the values: one of them is a secret.
-        for item in error.errors(include_input=False, include_url=False):
-            name = "__".join(str(part).upper() for part in item["loc"])
-            sys.stderr.write(f"STEMYARD_GATEWAY_{name}: {item['msg']}\n")
-        return 2
-    except SettingsError as error:
-        sys.stderr.write(f"STEMYARD_GATEWAY_...: {error}\n")
-        return 2
-    return serve(settings)
+    return serve(from_environment(GatewaySettings))
 
 
 if __name__ == "__main__":

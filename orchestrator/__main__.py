@@ -12,6 +12,7 @@ from orchestrator.allocator import give_large_blocks_back
 from orchestrator.composition import Orchestrator, Replacements, build
 from orchestrator.settings import OrchestratorSettings
 from stemcore.audio_decoder import SandboxTooWeak
+from stemcore.settings import from_environment
 from stemcore.telemetry.context import with_trace_id
 from stemcore.telemetry.logs import configure_logs
 
@@ -69,7 +70,7 @@ async def main(settings: OrchestratorSettings, *, instead: Replacements | None =
 
 if __name__ == "__main__":
     give_large_blocks_back()
-    configuration = OrchestratorSettings()  # pyright: ignore[reportCallIssue]
+    configuration = from_environment(OrchestratorSettings)
     configure_logs(service="orchestrator", level=configuration.log_level, also=[with_trace_id])
     try:
         with suppress(KeyboardInterrupt):

@@ -9,6 +9,7 @@ from serving import admin, command_line, launcher
 from serving.errors import ServerMissing, ServingError
 from serving.settings import ServingSettings
 from serving.wheel import Wheel
+from stemcore.settings import from_environment
 from stemcore.telemetry.logs import configure_logs
 
 
@@ -16,7 +17,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """The exit status; `run` does not come back."""
     chosen = _parser().parse_args(arguments)
     configure_logs(service="serving")
-    settings = ServingSettings()
+    settings = from_environment(ServingSettings)
     try:
         _dispatch(chosen, settings)
     except ServingError as error:

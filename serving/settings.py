@@ -4,8 +4,10 @@ import os
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from stemcore.settings import SettingsSection
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -15,22 +17,18 @@ Instances = Annotated[int, Field(ge=1, le=64)]
 EngineChoice = Literal["openvino-bf16", "openvino-fp32", "onnxruntime-fp32"]
 
 
-class Ports(BaseModel):
-    model_config = ConfigDict(frozen=True)
-
+class Ports(SettingsSection):
     http: Port = 8000
     grpc: Port = 8001
     metrics: Port = 8002
 
 
-class ModelTuning(BaseModel):
+class ModelTuning(SettingsSection):
     """How much of the machine one model gets; what is None stays as its config.pbtxt has it.
 
     `threads` are intra-op threads of each instance. Without an `engine` it is the fastest that the
     model's card has evidence for and this machine can run.
     """
-
-    model_config = ConfigDict(frozen=True)
 
     threads: Threads | None = None
     instances: Instances | None = None

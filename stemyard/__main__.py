@@ -11,6 +11,7 @@ from typing import Any
 
 from rich.console import Console
 
+from stemcore.settings import from_environment
 from stemyard.client import ClientError
 from stemyard.demo import DEMO_SECONDS, DemoFailed, DemoOrder, run_demo
 from stemyard.stack.errors import StackError
@@ -77,7 +78,7 @@ def _demo_stack(chosen: argparse.Namespace) -> StackSettings:
 def _settings(chosen: argparse.Namespace, **changes: Any) -> StackSettings:
     given = {"default_model": chosen.model, "repository": chosen.repository}
     named: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
-    return _STACKS[chosen.stack](**named, **changes)
+    return from_environment(_STACKS[chosen.stack], **named, **changes)
 
 
 def _run(work: Coroutine[None, None, None]) -> int:

@@ -3,13 +3,15 @@
 import sys
 from pathlib import Path
 
-from pydantic import BaseModel, Field
+from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from stemcore.settings import SettingsSection
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 
 
-class KafkaServerSettings(BaseModel):
+class KafkaServerSettings(SettingsSection):
     """`jars` are fetched by scripts/fetch-kafka."""
 
     java: str = "java"
@@ -20,7 +22,7 @@ class KafkaServerSettings(BaseModel):
     stop_grace_s: float = Field(default=15.0, gt=0)
 
 
-class MinioServerSettings(BaseModel):
+class MinioServerSettings(SettingsSection):
     """`program` is built by scripts/build-minio."""
 
     program: Path = ROOT / ".tools" / "minio" / "minio"
