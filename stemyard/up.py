@@ -70,7 +70,7 @@ def _by_http(address: str, token: str, example: Path) -> tuple[str, ...]:
     return (
         "Separate a song (any audio file will do):",
         f"  {_curl(token, '-F', f'file=@{example}', f'{address}/v1/jobs')}",
-        "The same by what it is for; the first line shows what there is, and which model each takes:",
+        "The same by what it is for; the first line shows the presets, and the model each takes:",
         f"  {shlex.join(['curl', f'{address}/v1/presets'])}",
         f"  {_curl(token, '-F', 'preset=karaoke', '-F', f'file=@{example}', f'{address}/v1/jobs')}",
         "See how it fares, and take the stems of the job whose id it shows:",
