@@ -203,10 +203,13 @@ class ModelCard:
         runs = f"{self.engine} {self.precision}\n"
         return hashlib.sha256((runs + lines).encode()).hexdigest()
 
+    @property
+    def own_engine(self) -> EngineEvidence:
+        return EngineEvidence(engine=self.engine, precision=self.precision, parity=self.parity)
+
     def evidence_for(self, engine: str, precision: str) -> EngineEvidence | None:
         """The card's own engine included."""
-        own = EngineEvidence(engine=self.engine, precision=self.precision, parity=self.parity)
-        known = {(each.engine, each.precision): each for each in (*self.engines, own)}
+        known = {(each.engine, each.precision): each for each in (*self.engines, self.own_engine)}
         return known.get((engine, precision))
 
     def served_by(self, evidence: EngineEvidence) -> "ModelCard":
