@@ -7,7 +7,7 @@ are, so they are shown to the server as they lie.
 import hashlib
 import os
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, Literal, NoReturn
 
 from google.protobuf import json_format, text_format
 from tritonclient.grpc import model_config_pb2
@@ -26,30 +26,40 @@ ENGINE = Path(__file__).parent / "waiting_engine" / "model.py"
 _schema: Any = model_config_pb2  # generated at import
 
 
-def write_model(repository: Path, *, delay_s: float, instances: int) -> None:
+def write_model(
+    repository: Path,
+    *,
+    delay_s: float,
+    instances: int,
+    name: str = MODEL,
+    output_type: Literal["FP32", "FP16"] = "FP32",
+) -> ModelCard:
     """The model with its card; `instances` requests wait side by side."""
-    card = _card()
-    tensor = {"data_type": "TYPE_FP32", "dims": [card.channels, card.segment_samples]}
+    card = _card(name)
+    dims = [card.channels, card.segment_samples]
     config = {
-        "name": MODEL,
+        "name": name,
         "backend": "python",
         "max_batch_size": 1,
-        "input": [{"name": "mix"} | tensor],
-        "output": [{"name": stem} | tensor for stem in STEMS],
+        "input": [{"name": "mix", "data_type": "TYPE_FP32", "dims": dims}],
+        "output": [
+            {"name": stem, "data_type": f"TYPE_{output_type}", "dims": dims} for stem in STEMS
+        ],
         "instance_group": [{"kind": "KIND_CPU", "count": instances}],
         "parameters": {
             CARD_PARAMETER: {"string_value": card.to_json()},
             "delay_s": {"string_value": str(delay_s)},
         },
     }
-    folder = repository / MODEL
+    folder = repository / name
     (folder / "1").mkdir(parents=True)
     (folder / "1" / "model.py").write_bytes(ENGINE.read_bytes())
     message = json_format.ParseDict(config, _schema.ModelConfig())
     (folder / "config.pbtxt").write_text(text_format.MessageToString(message, as_utf8=True))
+    return card
 
 
-def _card() -> ModelCard:
+def _card(name: str) -> ModelCard:
     any_signal = ParityFigure(
         step="definition",
         signal="any",
@@ -59,10 +69,10 @@ def _card() -> ModelCard:
         required_db=100.0,
     )
     return ModelCard(
-        name=MODEL,
+        name=name,
         description="Waits, and gives back the mix.",
         family="bench",
-        stems=tuple(StemSource(stem=stem, model=MODEL, output=stem) for stem in STEMS),
+        stems=tuple(StemSource(stem=stem, model=name, output=stem) for stem in STEMS),
         sample_rate=44_100,
         segment_samples=SEGMENT_SAMPLES,
         parameters=0,

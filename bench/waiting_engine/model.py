@@ -20,9 +20,10 @@ class TritonPythonModel:
         return auto_complete_model_config
 
     def initialize(self, args: Mapping[str, str]) -> None:
-        """Reads the delay."""
-        parameters = json.loads(args["model_config"])["parameters"]
-        self._delay_s = float(parameters["delay_s"]["string_value"])
+        """Reads the delay and the outputs' type."""
+        config = json.loads(args["model_config"])
+        self._delay_s = float(config["parameters"]["delay_s"]["string_value"])
+        self._type = pb.triton_string_to_numpy(config["output"][0]["data_type"])
 
     def execute(self, requests: Sequence[Any]) -> list[Any]:
         """One response per request, in order."""
@@ -31,6 +32,7 @@ class TritonPythonModel:
     def _answer(self, request: Any) -> Any:
         time.sleep(self._delay_s)
         mix = pb.get_input_tensor_by_name(request, "mix").as_numpy()
+        mix = mix.astype(self._type, copy=False)
         return pb.InferenceResponse(
             [pb.Tensor(name, mix) for name in request.requested_output_names()]
         )
