@@ -9,6 +9,7 @@ SERVICES := .envs/services
 TRITON := .envs/triton
 DEV := .envs/dev
 EXPORTERS := .envs/exporters
+SPLEETER := .envs/exporters-spleeter
 KAFKA := .tools/kafka/.fetched
 MINIO := .tools/minio/.built
 TINY_MODELS := .cache/models/.made
@@ -55,14 +56,14 @@ test-services: dev servers $(TRITON)/.synced $(TINY_MODELS) ## The tests of ever
 SIDE_BY_SIDE := --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 .PHONY: test-exporters
-test-exporters: exporters $(TRITON)/.synced $(TINY_MODELS) ## The tests of the exporters and of training
+test-exporters: exporters exporters-spleeter $(TRITON)/.synced $(TINY_MODELS) ## The tests of the exporters and of training
 	$(EXPORTERS)/bin/python -m pytest $(wildcard tests/exporters tests/training)
 
 $(TINY_MODELS): $(EXPORTERS)/.synced $(wildcard exporters/*.py exporters/*/*.py) stemcore/model_card.py
 	scripts/tiny-models
 
 .PHONY: test-full
-test-full: dev exporters $(TRITON)/.synced ## What takes minutes by nature: the full-size models
+test-full: dev exporters exporters-spleeter $(TRITON)/.synced ## What takes minutes by nature: the full-size models
 	$(EXPORTERS)/bin/python -m pytest tests/full
 
 .PHONY: lint
@@ -71,9 +72,10 @@ lint: dev ## ruff: rules and formatting
 	$(DEV)/bin/ruff format --check .
 
 .PHONY: types
-types: dev exporters ## pyright: strict for the services, standard for what imports torch
+types: dev exporters exporters-spleeter ## pyright: strict for the services, standard for what imports torch
 	$(DEV)/bin/pyright
 	$(DEV)/bin/pyright -p pyrightconfig.exporters.json
+	$(DEV)/bin/pyright -p pyrightconfig.spleeter.json
 
 .PHONY: contracts
 contracts: dev ## import-linter: the three rings, and who may not import whom
@@ -87,13 +89,13 @@ format: dev ## Let ruff repair and format
 # --- models ---------------------------------------------------------------------------------
 
 .PHONY: export
-export: exporters ## MODEL=htdemucs CHECKPOINT=file NAME=name REPOSITORY=dir [PROFILE=cpu] [FACTS=file]
+export: exporters $(if $(filter spleeter%,$(MODEL)),exporters-spleeter) ## MODEL=htdemucs CHECKPOINT=file NAME=name REPOSITORY=dir [PROFILE=cpu] [FACTS=file]
 	$(EXPORTERS)/bin/python -m exporters export "$${MODEL:-htdemucs}" --checkpoint "$$CHECKPOINT" \
 	  --name "$$NAME" --repository "$${REPOSITORY:-model_repository}" --profile "$${PROFILE:-cpu}" \
 	  $(if $(FACTS),--facts "$$FACTS")
 
 .PHONY: verify
-verify: exporters ## NAME=name CHECKPOINT=file REPOSITORY=dir
+verify: exporters $(if $(filter spleeter%,$(NAME)),exporters-spleeter) ## NAME=name CHECKPOINT=file REPOSITORY=dir
 	$(EXPORTERS)/bin/python -m exporters verify "$$NAME" --checkpoint "$$CHECKPOINT" \
 	  --repository "$${REPOSITORY:-model_repository}"
 
@@ -119,10 +121,11 @@ bench-stack: dev servers $(TRITON)/.synced ## Measure the full stack against the
 
 # --- environments ---------------------------------------------------------------------------
 
-.PHONY: services dev exporters
+.PHONY: services dev exporters exporters-spleeter
 services: $(SERVICES)/.synced $(TRITON)/.synced ## Install what `make demo` and `make up` need
 dev: $(DEV)/.synced ## Install the services with their tests' tools
 exporters: $(EXPORTERS)/.synced ## Install torch, Demucs and the exporters' tools
+exporters-spleeter: $(SPLEETER)/.synced ## Install Spleeter with the TensorFlow that it needs
 
 $(UV):
 	scripts/bootstrap-uv

@@ -1,0 +1,65 @@
+"""Spleeter checkpoints from a seed, for tests and benchmarks."""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from spleeter.model import EstimatorSpecBuilder
+
+from synthesis import song
+
+CHECKPOINT = "model"
+_TRIAL_S = 13.0
+
+
+def save_random_checkpoint(parameters: Mapping[str, Any], directory: Path, *, seed: int) -> None:
+    """Spleeter's own graph with weights from `seed`, saved as Spleeter's training saves them."""
+    directory.mkdir(parents=True, exist_ok=True)
+    rng = np.random.default_rng(seed)
+    waveform = song(seed=seed, duration_s=_TRIAL_S).mix.T
+    with tf.Graph().as_default(), tf.compat.v1.Session() as session:
+        audio = tf.compat.v1.placeholder(tf.float32, (None, parameters["n_channels"]))
+        _ = EstimatorSpecBuilder({"waveform": audio}, dict(parameters)).outputs
+        draw_weights(tf.compat.v1.global_variables(), session, rng)
+        settle_norms(session, rng, feed={audio: waveform})
+        tf.compat.v1.train.create_global_step().initializer.run()
+        saver = tf.compat.v1.train.Saver(save_relative_paths=True)
+        saver.save(session, str(directory / CHECKPOINT), write_meta_graph=False)
+
+
+def draw_weights(variables: Iterable[Any], session: Any, rng: np.random.Generator) -> None:
+    """Kernels that keep the level of what they are given; biases, gammas and betas at random."""
+    for variable in variables:
+        shape = tuple(variable.shape.as_list())
+        variable.load(_drawn(variable.op.name, shape, rng).astype(np.float32), session)
+
+
+def settle_norms(session: Any, rng: np.random.Generator, *, feed: Mapping[Any, Any]) -> None:
+    """Moving statistics near those that music gives, each layer in its turn.
+
+    Anything else would drive the masks to 0, 1 or a half, where no fault shows.
+    """
+    variables = {v.op.name: v for v in tf.compat.v1.global_variables()}
+    norms = [op for op in session.graph.get_operations() if op.type == "FusedBatchNormV3"]
+    for norm in norms:
+        values = session.run(norm.inputs[0], feed)
+        mean, deviation = values.mean(axis=(0, 1, 2)), values.std(axis=(0, 1, 2)) + 1e-3
+        off_mean = deviation * rng.normal(0.0, 0.2, mean.shape)
+        off_variance = rng.uniform(0.5, 2.0, mean.shape)
+        scope = norm.name.rpartition("/")[0]
+        variables[f"{scope}/moving_mean"].load((mean + off_mean).astype(np.float32), session)
+        variance = (deviation**2 * off_variance).astype(np.float32)
+        variables[f"{scope}/moving_variance"].load(variance, session)
+
+
+def _drawn(name: str, shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
+    kind = name.rpartition("/")[2]
+    if kind == "kernel":
+        taps = shape[0] * shape[1]
+        fan_in = taps * (shape[3] if "transpose" in name else shape[2])
+        return rng.normal(0.0, (2.0 / fan_in) ** 0.5, shape)
+    if kind in ("gamma", "moving_variance"):
+        return rng.uniform(0.5, 1.5, shape)
+    return rng.normal(0.0, 0.3, shape)
