@@ -24,10 +24,7 @@ class OnnxEngine:
     """A session on the CPU. `threads` 0 means all cores; idle ones sleep, others may need them."""
 
     def __init__(self, path: Path, *, threads: int = 0) -> None:
-        options = ort.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        self._session = ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        self._session = cpu_session(str(path), threads=threads)
 
     @property
     def inputs(self) -> tuple[TensorDeclaration, ...]:
@@ -42,6 +39,14 @@ class OnnxEngine:
         names = [output.name for output in self.outputs]
         arrays = self._session.run(names, {INPUT_NAME: mix})
         return {name: np.asarray(array) for name, array in zip(names, arrays, strict=True)}
+
+
+def cpu_session(model: str | bytes, *, threads: int) -> ort.InferenceSession:
+    """Of a file's name, or of a serialised model."""
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    return ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
 
 
 def _declaration(node: ort.NodeArg) -> TensorDeclaration:
