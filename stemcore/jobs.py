@@ -71,7 +71,10 @@ class JobEvent:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ResultFile:
-    """One published file of a job."""
+    """One published file of a job.
+
+    `made_by` tells of one that was not made in the usual way of the job's kind.
+    """
 
     name: str
     filename: str
@@ -79,7 +82,9 @@ class ResultFile:
     content_type: str
     size_bytes: int
     sha256: str
+    made_by: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """The form kept in the job row."""
-        return {field: getattr(self, field) for field in self.__slots__}
+        row = {field: getattr(self, field) for field in self.__slots__}
+        return {field: value for field, value in row.items() if value is not None}
