@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from time import thread_time
 from typing import Protocol, TypeVar
@@ -25,17 +26,27 @@ RESCALE_HEADROOM = 1.01
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FileFormat:
-    """A file to be written: how many frames, at which rate, in which format."""
+    """A file to be written: how many frames, at which rate, in which format.
+
+    `scaled_together`: rescaling takes one gain for all files of the tape, which keeps their sum.
+    """
 
     format: AudioFormat
     bit_depth: int
     sample_rate_hz: int
     frames: int
     clip: ClipMode
+    scaled_together: bool = False
 
     @classmethod
     def of(
-        cls, options: OutputOptions, *, clip: ClipMode, rate_hz: int, frames: int
+        cls,
+        options: OutputOptions,
+        *,
+        clip: ClipMode,
+        rate_hz: int,
+        frames: int,
+        scaled_together: bool = False,
     ) -> "FileFormat":
         """The wanted format at a rate already settled."""
         return cls(
@@ -44,6 +55,7 @@ class FileFormat:
             sample_rate_hz=rate_hz,
             frames=frames,
             clip=clip,
+            scaled_together=scaled_together,
         )
 
 
@@ -73,23 +85,44 @@ class DeliveryReport:
     clipped_samples: int = 0
 
 
+class Shaper:
+    """Blocks (frames, channels) of a stem as they go into its file: level, rate, length."""
+
+    def __init__(
+        self, file: FileFormat, *, source_hz: int, gain: np.float32, report: DeliveryReport
+    ) -> None:
+        self._file = file
+        self._gain = gain
+        self._report = report
+        self._converter = RateConverter(
+            source_hz=source_hz, target_hz=file.sample_rate_hz, channels=CHANNELS
+        )
+
+    def push(self, block: Samples) -> Samples:
+        """The next block."""
+        return self._levelled(self._converter.push(block))
+
+    def finish(self) -> Samples:
+        """The rest, so that all together has the file's frames."""
+        return self._levelled(self._converter.finish(total_frames=self._file.frames))
+
+    def _levelled(self, block: Samples) -> Samples:
+        block = block if self._gain == 1 else block * self._gain
+        if self._file.clip is ClipMode.NONE:
+            return block
+        self._report.clipped_samples += int(np.count_nonzero(np.abs(block) > 1))
+        return np.clip(block, -1, 1)
+
+
 async def delivered_blocks(
     tape: Tape, stem: str, *, source_hz: int, file: FileFormat, report: DeliveryReport
 ) -> AsyncIterator[Samples]:
     """The stem as it goes into the file: rescaled or clamped, at the file's rate and length."""
-    gain = await _gain(tape, stem, file)
-    converter = RateConverter(source_hz=source_hz, target_hz=file.sample_rate_hz, channels=CHANNELS)
-
-    def shaped(block: Samples) -> Samples:
-        return _levelled(converter.push(block), gain=gain, clip=file.clip, report=report)
-
-    def rest() -> Samples:
-        tail = converter.finish(total_frames=file.frames)
-        return _levelled(tail, gain=gain, clip=file.clip, report=report)
-
+    gain = await gain_of(tape, stem, file)
+    shaper = Shaper(file, source_hz=source_hz, gain=gain, report=report)
     async for block in tape.blocks(stem):
-        yield await timed(report, lambda block=block: shaped(block))
-    yield await timed(report, rest)
+        yield await timed(report, partial(shaper.push, block))
+    yield await timed(report, shaper.finish)
 
 
 async def timed(report: DeliveryReport, work: Callable[[], T]) -> T:
@@ -105,18 +138,9 @@ async def timed(report: DeliveryReport, work: Callable[[], T]) -> T:
     return value
 
 
-async def _gain(tape: Tape, stem: str, file: FileFormat) -> np.float32:
+async def gain_of(tape: Tape, stem: str, file: FileFormat) -> np.float32:
+    """What the stem is multiplied by; known at the tape's end where it depends on peaks."""
     if file.clip is not ClipMode.RESCALE:
         return np.float32(1)
-    peak = await tape.peak(stem)
+    peak = await (tape.highest_peak() if file.scaled_together else tape.peak(stem))
     return np.float32(1 / max(RESCALE_HEADROOM * peak, 1.0))
-
-
-def _levelled(
-    block: Samples, *, gain: np.float32, clip: ClipMode, report: DeliveryReport
-) -> Samples:
-    block = block if gain == 1 else block * gain
-    if clip is ClipMode.NONE:
-        return block
-    report.clipped_samples += int(np.count_nonzero(np.abs(block) > 1))
-    return np.clip(block, -1, 1)

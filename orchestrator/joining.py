@@ -5,57 +5,35 @@ from collections import deque
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
-from math import log10
+from pathlib import Path
 from time import monotonic
 
 import numpy as np
 from numpy.typing import NDArray
 
-from orchestrator.audio.normalisation import IDENTITY, Normalisation
-from orchestrator.audio.overlap_add import OverlapAdd
-from orchestrator.audio.segments import Segment, SegmentPlan
+from orchestrator.audio.joiner import Joiner, joiner_of
+from orchestrator.audio.segments import Plan, Segment
+from orchestrator.finishing import Finishing, Recipe, normalisation_of, require_numbers
 from orchestrator.mix import CHANNELS, Mix
+from orchestrator.null_test import NullTest
+from orchestrator.pass_mean import PassMean
 from orchestrator.segment_scheduler import SegmentScheduler, Share
 from orchestrator.separator import StemSeparator
 from orchestrator.tape import Tape
-from stemcore.errors import ErrorCode, Unavailable
 from stemcore.model_card import ModelCard
+from stemcore.tasks import to_its_end
 
 Samples = NDArray[np.float32]
-
-# Of a mix that its stems rebuild without any error.
-PERFECT_NULL_DB = 300.0
-
-
-@dataclass(slots=True, kw_only=True)
-class NullTest:
-    """How far the sum of all stems misses the mix."""
-
-    mix_energy: float = 0.0
-    missed_energy: float = 0.0
-
-    def add(self, mix: Samples, stems: Samples) -> None:
-        """Take a stretch: (channels, n) and (stems, channels, n)."""
-        missed = mix - stems.sum(axis=0)
-        self.mix_energy += float(np.square(mix, dtype=np.float64).sum())
-        self.missed_energy += float(np.square(missed, dtype=np.float64).sum())
-
-    @property
-    def depth_db(self) -> float | None:
-        """10 log10 of mix over miss; None for silence."""
-        if self.mix_energy == 0:
-            return None
-        if self.missed_energy == 0:
-            return PERFECT_NULL_DB
-        return min(PERFECT_NULL_DB, 10 * log10(self.mix_energy / self.missed_energy))
+OnSegment = Callable[[int], Awaitable[None]]
 
 
 @dataclass(slots=True, kw_only=True)
 class JoinReport:
-    """Seconds waited for the engine and spent on joining, and the null test."""
+    """Seconds waited for the engine and spent on joining, and the null test of the stems."""
 
     inference_s: float = 0.0
     join_s: float = 0.0
+    segments: int = 0
     null: NullTest = field(default_factory=NullTest)
 
 
@@ -75,43 +53,83 @@ class Engine:
             return await self.separator.separate(window, card=self.card, stems=self.stems)
 
 
-async def separate_onto_tape(
-    mix: Mix,
-    tape: Tape,
-    *,
-    engine: Engine,
-    plan: SegmentPlan,
-    on_segment: Callable[[int], Awaitable[None]],
-) -> JoinReport:
-    """Fill the tape. Results are joined in the order of segments, whatever order they come in.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Separation:
+    """A track on its way through a model, once or, delayed anew each time, several times."""
 
-    Memory: `window` segments in flight or waiting, one segment of sums, one finished block.
-    """
-    report = JoinReport()
-    normalisation = mix.facts.normalisation if engine.card.normalisation == "track" else IDENTITY
-    joiner = OverlapAdd(plan, stems=len(engine.stems), channels=CHANNELS)
-    started = monotonic()
-    async with aclosing(_in_order(mix, engine, plan, normalisation)) as separated:
-        async for segment, stems in separated:
-            arrived = monotonic()
-            report.inference_s += arrived - started
-            block = await asyncio.to_thread(
-                _join, mix, joiner, segment, stems, normalisation=normalisation, null=report.null
-            )
-            await tape.append(block)
-            started = monotonic()
-            report.join_s += started - arrived
-            await on_segment(segment.index + 1)
-    return report
+    mix: Mix
+    engine: Engine
+    plans: Sequence[Plan]
+    recipe: Recipe
+    scratch: Path
+
+    async def onto(self, tape: Tape, *, on_segment: OnSegment) -> JoinReport:
+        """Fill the tape. Windows are joined in their order, whatever order they come back in.
+
+        Memory: `window` segments in flight or waiting, one segment of sums, one finished block.
+        """
+        report = JoinReport()
+        finishing = Finishing(self.recipe, mix=self.mix, card=self.engine.card, null=report.null)
+        stems = len(self.engine.stems)
+        with PassMean(self.scratch, passes=len(self.plans), stems=stems) as mean:
+            for run, plan in enumerate(self.plans):
+                take = _Run(index=run, plan=plan, mean=mean, finishing=finishing, stems=stems)
+                await self._pass(take, plan, tape, report, on_segment)
+        await tape.append(await asyncio.to_thread(finishing.rest))
+        return report
+
+    async def _pass(
+        self, run: "_Run", plan: Plan, tape: Tape, report: JoinReport, on_segment: OnSegment
+    ) -> None:
+        started = monotonic()
+        async with aclosing(_in_order(self.mix, self.engine, plan)) as separated:
+            async for segment, stems in separated:
+                arrived = monotonic()
+                report.inference_s += arrived - started
+                # Closed under the thread, the scratch file could be another one already.
+                block = await to_its_end(asyncio.to_thread(run.take, segment, stems))
+                if block is not None:
+                    await tape.append(block)
+                started = monotonic()
+                report.join_s += started - arrived
+                report.segments += 1
+                await on_segment(report.segments)
+
+
+class _Run:
+    """One run over the track; what comes before the track, its delay, is left out."""
+
+    def __init__(
+        self, *, index: int, plan: Plan, mean: PassMean, finishing: Finishing, stems: int
+    ) -> None:
+        self._index = index
+        self._joiner: Joiner = joiner_of(plan, stems=stems, channels=CHANNELS)
+        self._mean = mean
+        self._finishing = finishing
+        self._position = -plan.delay_samples
+
+    def take(self, segment: Segment, stems: Samples) -> Samples | None:
+        """The next window's stems; gives what of the files is finished by it."""
+        block = self._joiner.add(segment, stems)
+        start, self._position = self._position, self._position + block.shape[-1]
+        skipped = min(max(0, -start), block.shape[-1])
+        if skipped == block.shape[-1]:
+            return None
+        block = block[..., skipped:]
+        mean = self._mean.take(block, run=self._index, position=start + skipped)
+        if mean is None:
+            require_numbers(block)
+            return None
+        return self._finishing.take(mean)
 
 
 async def _in_order(
-    mix: Mix, engine: Engine, plan: SegmentPlan, normalisation: Normalisation
+    mix: Mix, engine: Engine, plan: Plan
 ) -> AsyncGenerator[tuple[Segment, Samples], None]:
     pending: deque[tuple[Segment, asyncio.Task[Samples]]] = deque()
     try:
         for segment in plan:
-            window = await asyncio.to_thread(_window, mix, segment, normalisation)
+            window = await asyncio.to_thread(_window, mix, segment, engine.card)
             task = asyncio.create_task(engine.separate(window), name=f"segment {segment.index}")
             pending.append((segment, task))
             if len(pending) >= engine.scheduler.window:
@@ -134,28 +152,10 @@ async def _first(
     return segment, stems
 
 
-def _window(mix: Mix, segment: Segment, normalisation: Normalisation) -> Samples:
+def _window(mix: Mix, segment: Segment, card: ModelCard) -> Samples:
     """What the model sees; outside the track it is zero after normalising, as in Demucs."""
     raw = mix.window(segment.window_start, segment.window_samples)
     window = np.zeros_like(raw)
-    first = max(0, -segment.window_start)
-    last = min(segment.window_samples, mix.facts.frames - segment.window_start)
-    window[:, first:last] = normalisation.applied(raw[:, first:last])
+    inside = mix.inside(segment.window_start, segment.window_samples)
+    window[:, inside] = normalisation_of(mix, card).applied(raw[:, inside])
     return window
-
-
-def _join(
-    mix: Mix,
-    joiner: OverlapAdd,
-    segment: Segment,
-    stems: Samples,
-    *,
-    normalisation: Normalisation,
-    null: NullTest,
-) -> Samples:
-    block = joiner.add(segment, stems)
-    normalisation.undo(block)
-    if not np.isfinite(block).all():
-        raise Unavailable(ErrorCode.ENGINE_FAILED, "The model gave samples that are not numbers.")
-    null.add(mix.window(segment.offset, block.shape[-1]), block)
-    return block

@@ -74,11 +74,17 @@ class Mix:
     def window(self, start: int, samples: int) -> Samples:
         """Samples [start, start + samples) as (channels, samples), zeros outside the track."""
         window = np.zeros((CHANNELS, samples), dtype=np.float32)
-        first, last = max(0, start), min(self.facts.frames, start + samples)
-        data = os.pread(self._file.fileno(), (last - first) * FRAME_BYTES, first * FRAME_BYTES)
-        frames = np.frombuffer(data, dtype=np.float32).reshape(-1, CHANNELS)
-        window[:, first - start : last - start] = frames.T
+        inside = self.inside(start, samples)
+        size, offset = (inside.stop - inside.start) * FRAME_BYTES, start + inside.start
+        data = os.pread(self._file.fileno(), size, max(0, offset) * FRAME_BYTES)
+        window[:, inside] = np.frombuffer(data, dtype=np.float32).reshape(-1, CHANNELS).T
         return window
+
+    def inside(self, start: int, samples: int) -> slice:
+        """The part of such a window that lies on the track; maybe none."""
+        first = min(max(0, -start), samples)
+        last = min(samples, self.facts.frames - start)
+        return slice(first, max(first, last))
 
 
 def spool(stream: SourceStream, path: Path, *, sample_rate_hz: int) -> MixFacts:

@@ -8,29 +8,31 @@ from pathlib import Path
 from time import monotonic
 
 from orchestrator.audio.resample import scaled_frames
-from orchestrator.audio.segments import SegmentPlan
 from orchestrator.claims import Claim, ClaimBook, Outcome, Progress
-from orchestrator.delivery import DeliveryReport, FileFormat, StemEncoder, delivered_blocks
-from orchestrator.joining import Engine, JoinReport, separate_onto_tape
+from orchestrator.delivered_null import DeliveredNull, complete_set, delivered_null
+from orchestrator.delivery import FileFormat, StemEncoder
+from orchestrator.finishing import Recipe
+from orchestrator.joining import Engine, JoinReport, Separation
 from orchestrator.ledger import Ledger
 from orchestrator.mix import FRAME_BYTES, Mix, MixFacts, spool
 from orchestrator.models import Models
+from orchestrator.pass_mean import PassMean
+from orchestrator.plans import plans_of
 from orchestrator.scratch import Scratch
 from orchestrator.segment_scheduler import SegmentScheduler, Share
 from orchestrator.separator import StemSeparator
 from orchestrator.sources import fetch, storage_errors
+from orchestrator.storing import Delivery, Storing
 from orchestrator.tape import Tape
 from orchestrator.task_errors import single_error
 from orchestrator.verdict import measures_of, warnings_of
 from orchestrator.watch import UNWATCHED, RunWatch, Stage
 from stemcore.audio_decoder import AudioDecoder
-from stemcore.errors import ErrorCode, InvalidInput, LeaseLost
-from stemcore.jobs import ResultFile
+from stemcore.errors import LeaseLost
 from stemcore.model_card import ModelCard
-from stemcore.separation_request import AudioFormat, SeparationRequest
+from stemcore.planning import require_runnable
+from stemcore.separation_request import SeparationRequest
 from stemcore.storage.port import ObjectStore
-
-CONTENT_TYPES = {AudioFormat.WAV: "audio/wav", AudioFormat.FLAC: "audio/flac"}
 
 # Where the stages of a run end, between 0 and 1.
 FETCHED, DECODED, SEPARATED = 0.02, 0.08, 0.98
@@ -61,7 +63,7 @@ class SeparationRunner:
         """The whole job; see JobRunner."""
         request = SeparationRequest.from_dict(claim.parameters)
         card = await self._workshop.models.card(request.model)
-        _check_stems(request, card)
+        require_runnable(request, card)
         if not await self._workshop.claims.pin(claim, _pin_of(card)):
             raise LeaseLost(str(claim.job_id))
         name = f"{claim.job_id}-{claim.lease_token}"
@@ -71,6 +73,7 @@ class SeparationRunner:
                 claim=claim,
                 request=request,
                 card=card,
+                recipe=Recipe.of(request, card),
                 folder=folder,
                 progress=progress,
                 ledger=Ledger({**claim.ledger, "queue_s": claim.queue_s}),
@@ -91,6 +94,7 @@ class SeparationRun:
     claim: Claim
     request: SeparationRequest
     card: ModelCard
+    recipe: Recipe
     folder: Path
     progress: Progress
     ledger: Ledger
@@ -98,19 +102,25 @@ class SeparationRun:
     async def outcome(self) -> Outcome:
         """Results stored under the claim's prefix, and what is to be said about them."""
         facts = await self._mix_down()
-        self.workshop.scratch.require(facts.frames * FRAME_BYTES * len(self.request.stems))
+        self.workshop.scratch.require(self._scratch_bytes(facts.frames))
         with (
             Mix(self._mix_path, facts) as mix,
             Tape(self.folder, stems=self.request.stems, total_frames=facts.frames) as tape,
         ):
-            joined, deliveries = await self._separate(mix, tape)
+            made = await self._separate(mix, tape)
         return Outcome(
-            results=[delivery.file for delivery in deliveries],
+            results=[delivery.file for delivery in made.deliveries],
             ledger=self.ledger.to_dict(),
             source_facts=facts.source.to_dict(),
-            measures=measures_of(joined, self.request, self.card),
-            warnings=warnings_of(facts, {d.file.name: d.report for d in deliveries}),
+            measures=measures_of(made.joined, made.delivered, self.recipe, self.card),
+            warnings=warnings_of(facts, {d.file.name: d.report for d in made.deliveries}),
         )
+
+    def _scratch_bytes(self, frames: int) -> int:
+        sums = PassMean.scratch_bytes(
+            frames, passes=max(1, self.request.shifts), stems=len(self.recipe.stems)
+        )
+        return frames * FRAME_BYTES * len(self.recipe.files) + sums
 
     @property
     def _mix_path(self) -> Path:
@@ -129,39 +139,64 @@ class SeparationRun:
         await asyncio.to_thread(source.unlink)
         return facts
 
-    async def _separate(self, mix: Mix, tape: Tape) -> tuple[JoinReport, Sequence["Delivery"]]:
-        plan = SegmentPlan(
-            total_samples=mix.facts.frames,
-            segment_samples=self.card.segment_samples,
-            hop_samples=self.card.hop_samples(self.request.overlap),
+    async def _separate(self, mix: Mix, tape: Tape) -> "Made":
+        separation = Separation(
+            mix=mix,
+            engine=self._engine(),
+            plans=plans_of(self.request, self.card, frames=mix.facts.frames),
+            recipe=self.recipe,
+            scratch=self.folder / "passes.pcm",
         )
-        engine = Engine(
-            separator=self.workshop.separator,
-            scheduler=self.workshop.scheduler,
-            card=self.card,
-            stems=self.request.stems,
-            share=Share(account_id=self.claim.account_id, priority=self.claim.priority),
-        )
-        tell = self._teller(len(plan))
-        file = self._file_format(mix.facts)
+        tell = self._teller(sum(len(plan) for plan in separation.plans))
         await tell(0)
         with single_error():
             async with asyncio.TaskGroup() as group:
-                deliveries = [
-                    group.create_task(self._deliver(tape, stem, file), name=f"deliver {stem}")
-                    for stem in self.request.stems
-                ]
+                deliveries, null = self._deliveries(group, mix, tape)
                 with self.workshop.watch.stage(Stage.SEPARATE):
-                    joined = await separate_onto_tape(
-                        mix, tape, engine=engine, plan=plan, on_segment=tell
-                    )
+                    joined = await separation.onto(tape, on_segment=tell)
                 await self.progress(SEPARATED, stage="storing")
                 stored_from = monotonic()
+        made = Made(
+            joined=joined,
+            deliveries=[task.result() for task in deliveries],
+            delivered=None if null is None else null.result(),
+        )
         self.ledger.add("store_s", monotonic() - stored_from)
-        self.ledger.add("inference_s", joined.inference_s)
-        self.ledger.add("join_s", joined.join_s)
-        self.ledger.add_segments(len(plan), max_batch_size=self.card.max_batch_size)
-        return joined, [task.result() for task in deliveries]
+        self._book(made)
+        return made
+
+    def _engine(self) -> Engine:
+        return Engine(
+            separator=self.workshop.separator,
+            scheduler=self.workshop.scheduler,
+            card=self.card,
+            stems=self.recipe.stems,
+            share=Share(account_id=self.claim.account_id, priority=self.claim.priority),
+        )
+
+    def _deliveries(
+        self, group: asyncio.TaskGroup, mix: Mix, tape: Tape
+    ) -> tuple[Sequence[asyncio.Task[Delivery]], asyncio.Task[DeliveredNull] | None]:
+        file = self._file_format(mix.facts)
+        storing = Storing(
+            store=self.workshop.store,
+            encoder=self.workshop.encoder,
+            watch=self.workshop.watch,
+            prefix=self.claim.result_prefix,
+            folder=self.folder,
+        )
+        deliveries = [
+            group.create_task(
+                storing.deliver(tape, wanted, file=file, source_hz=self.card.sample_rate),
+                name=f"deliver {wanted.name}",
+            )
+            for wanted in self.recipe.files
+        ]
+        names = complete_set(self.recipe.files, self.card)
+        if not (self.recipe.consistency and names):
+            return deliveries, None
+        measured = delivered_null(mix, tape, names, file=file)
+        return deliveries, group.create_task(measured, name="null depth")
 
     def _file_format(self, facts: MixFacts) -> FileFormat:
         source_hz = facts.source.sample_rate_hz
@@ -172,29 +207,15 @@ class SeparationRun:
             clip=self.request.clip,
             rate_hz=target_hz,
             frames=max(1, frames),
+            scaled_together=self.recipe.consistency,
         )
 
-    async def _deliver(self, tape: Tape, stem: str, file: FileFormat) -> "Delivery":
-        report = DeliveryReport()
-        blocks = delivered_blocks(
-            tape, stem, source_hz=self.card.sample_rate, file=file, report=report
-        )
-        filename = f"{stem}.{file.format}"
-        data = self.workshop.encoder.encode(
-            blocks, file=file, scratch=self.folder / filename, report=report
-        )
-        with storage_errors(), self.workshop.watch.stage(Stage.STORE, subject=stem):
-            stored = await self.workshop.store.put(self.claim.result_prefix + filename, data)
-        self.ledger.add("encode_s", report.encode_s)
-        result = ResultFile(
-            name=stem,
-            filename=filename,
-            key=stored.key,
-            content_type=CONTENT_TYPES[file.format],
-            size_bytes=stored.size_bytes,
-            sha256=stored.sha256,
-        )
-        return Delivery(file=result, report=report)
+    def _book(self, made: "Made") -> None:
+        self.ledger.add("inference_s", made.joined.inference_s)
+        self.ledger.add("join_s", made.joined.join_s)
+        self.ledger.add_segments(made.joined.segments, max_batch_size=self.card.max_batch_size)
+        for delivery in made.deliveries:
+            self.ledger.add("encode_s", delivery.report.encode_s)
 
     def _teller(self, segments: int) -> Callable[[int], Awaitable[None]]:
         started = monotonic()
@@ -209,21 +230,12 @@ class SeparationRun:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Delivery:
-    """A stored stem and what its encoding met."""
+class Made:
+    """What a run has made; `delivered` only where the files are to add up."""
 
-    file: ResultFile
-    report: DeliveryReport
-
-
-def _check_stems(request: SeparationRequest, card: ModelCard) -> None:
-    unknown = [stem for stem in request.stems if stem not in card.stem_names]
-    if unknown or not request.stems:
-        raise InvalidInput(
-            ErrorCode.UNKNOWN_STEM,
-            f"The model {card.name!r} does not make these stems.",
-            details={"unknown": unknown, "stems": list(card.stem_names)},
-        )
+    joined: JoinReport
+    deliveries: Sequence[Delivery]
+    delivered: DeliveredNull | None
 
 
 def _pin_of(card: ModelCard) -> dict[str, str]:

@@ -48,7 +48,9 @@ class Tape:
         self._files.close()
 
     async def append(self, block: Samples) -> None:
-        """Take the next samples of all stems, (stems, channels, n)."""
+        """Take the next samples of all stems, (stems, channels, n); there may be none."""
+        if not block.shape[-1]:
+            return
         # Closed under the thread that writes, its descriptor could be another file's already.
         await to_its_end(asyncio.to_thread(self._write, block))
         async with self._grown:
@@ -57,17 +59,33 @@ class Tape:
 
     async def blocks(self, stem: str) -> AsyncGenerator[Samples]:
         """The stem from its start as blocks (frames, channels), waiting for what is to come."""
-        file, position = self._tracks[stem].file, 0
+        async for position, frames in self.stretches():
+            yield await asyncio.to_thread(self.read, stem, position, frames=frames)
+
+    async def stretches(self) -> AsyncGenerator[tuple[int, int]]:
+        """Position and frames of what can be read, from the start, waiting for what is to come."""
+        position = 0
         while position < self.total_frames:
             await self._wait_beyond(position)
             frames = min(BLOCK_FRAMES, self._frames - position)
-            yield await asyncio.to_thread(_read, file, position, frames)
+            yield position, frames
             position += frames
+
+    def read(self, stem: str, position: int, *, frames: int) -> Samples:
+        """A stretch that is there, (frames, channels); blocks."""
+        data = os.pread(
+            self._tracks[stem].file.fileno(), frames * FRAME_BYTES, position * FRAME_BYTES
+        )
+        return np.frombuffer(data, dtype=np.float32).reshape(-1, CHANNELS)
 
     async def peak(self, stem: str) -> float:
         """The stem's largest magnitude, once the tape is complete."""
         await self._wait_beyond(self.total_frames - 1)
         return self._tracks[stem].peak
+
+    async def highest_peak(self) -> float:
+        """The largest magnitude of all stems, once the tape is complete."""
+        return max([await self.peak(stem) for stem in self._stems])
 
     async def _wait_beyond(self, position: int) -> None:
         async with self._grown:
@@ -78,8 +96,3 @@ class Tape:
             for track, samples in zip(self._tracks.values(), block, strict=True):
                 track.peak = max(track.peak, peak_of(samples))
                 write_fully(track.file.fileno(), np.ascontiguousarray(samples.T))
-
-
-def _read(file: BinaryIO, position: int, frames: int) -> Samples:
-    data = os.pread(file.fileno(), frames * FRAME_BYTES, position * FRAME_BYTES)
-    return np.frombuffer(data, dtype=np.float32).reshape(-1, CHANNELS)

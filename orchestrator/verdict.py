@@ -3,19 +3,32 @@
 from collections.abc import Mapping
 from typing import Any
 
+from orchestrator.delivered_null import DeliveredNull
 from orchestrator.delivery import DeliveryReport
+from orchestrator.finishing import Recipe
 from orchestrator.joining import JoinReport
 from orchestrator.mix import CHANNELS, MixFacts
+from orchestrator.null_test import NullTest
 from stemcore.model_card import ModelCard
-from stemcore.separation_request import SeparationRequest
 
 
-def measures_of(joined: JoinReport, request: SeparationRequest, card: ModelCard) -> dict[str, Any]:
-    """The null depth, when all the model's stems were made."""
-    depth_db = joined.null.depth_db
-    if depth_db is None or set(request.stems) != set(card.stem_names):
-        return {}
-    return {"null_depth_db": round(depth_db, 2)}
+def measures_of(
+    joined: JoinReport, delivered: DeliveredNull | None, recipe: Recipe, card: ModelCard
+) -> dict[str, Any]:
+    """The null depth: of the files where they are to add up, else of all stems where all are made.
+
+    With it the gain that these files have, where rescaling was needed.
+    """
+    if delivered is not None:
+        gain = {} if delivered.gain == 1 else {"gain_db": round(delivered.gain_db, 2)}
+        return _depth(delivered.null) | gain
+    if {file.name for file in recipe.files} >= set(card.stem_names):
+        return _depth(joined.null)
+    return {}
+
+
+def _depth(null: NullTest) -> dict[str, Any]:
+    return {} if null.depth_db is None else {"null_depth_db": round(null.depth_db, 2)}
 
 
 def warnings_of(facts: MixFacts, deliveries: Mapping[str, DeliveryReport]) -> list[dict[str, str]]:

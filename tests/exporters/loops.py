@@ -18,7 +18,8 @@ from exporters.htdemucs.family import load_htdemucs
 from exporters.htdemucs.random_weights import random_htdemucs
 from exporters.onnx_export import export_graph
 from orchestrator.audio.segments import SegmentPlan
-from orchestrator.joining import Engine, separate_onto_tape
+from orchestrator.finishing import Recipe
+from orchestrator.joining import Engine, Separation
 from orchestrator.mix import Mix, spool
 from orchestrator.segment_scheduler import SegmentScheduler, Share
 from orchestrator.tape import Tape
@@ -176,7 +177,14 @@ async def our_stems(
         Mix(folder / "mix.pcm", facts) as mix,
         Tape(folder, stems=card.stem_names, total_frames=facts.frames) as tape,
     ):
-        await separate_onto_tape(mix, tape, engine=engine, plan=plan, on_segment=on_segment)
+        separation = Separation(
+            mix=mix,
+            engine=engine,
+            plans=[plan],
+            recipe=Recipe.of_stems(card.stem_names),
+            scratch=folder / "passes.pcm",
+        )
+        await separation.onto(tape, on_segment=on_segment)
         stems = [[block async for block in tape.blocks(stem)] for stem in card.stem_names]
     assert done == list(range(1, len(plan) + 1))
     return np.stack([np.concatenate(blocks).T for blocks in stems])

@@ -19,7 +19,8 @@ from orchestrator.adapters.memory import MemorySeparator
 from orchestrator.adapters.shared_transport import open_transport
 from orchestrator.adapters.triton import TritonSeparator
 from orchestrator.audio.segments import SegmentPlan
-from orchestrator.joining import Engine, separate_onto_tape
+from orchestrator.finishing import Recipe
+from orchestrator.joining import Engine, Separation
 from orchestrator.mix import Mix, spool
 from orchestrator.segment_scheduler import SegmentScheduler, Share
 from orchestrator.separator import StemSeparator
@@ -181,9 +182,7 @@ async def test_a_server_that_stays_away_is_given_up() -> None:
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
-async def test_a_request_the_server_refuses_is_not_repeated(
-    server: Server, transport: str
-) -> None:
+async def test_a_request_the_server_refuses_is_not_repeated(server: Server, transport: str) -> None:
     separator, card = server.by_transport[transport], await card_of(server, "gains")
     with pytest.raises(Unavailable) as failure:
         await separator.separate(window()[:, :10], card=card, stems=("drums",))
@@ -241,7 +240,14 @@ async def stems_of(
         Mix(path, facts) as mix,
         Tape(folder, stems=card.stem_names, total_frames=facts.frames) as tape,
     ):
-        await separate_onto_tape(mix, tape, engine=engine, plan=plan, on_segment=on_segment)
+        separation = Separation(
+            mix=mix,
+            engine=engine,
+            plans=[plan],
+            recipe=Recipe.of_stems(card.stem_names),
+            scratch=folder / "passes.pcm",
+        )
+        await separation.onto(tape, on_segment=on_segment)
         blocks: list[bytes] = []
         for stem in card.stem_names:
             async with aclosing(tape.blocks(stem)) as reader:

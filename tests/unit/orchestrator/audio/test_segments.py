@@ -37,15 +37,23 @@ def test_an_impossible_cut_is_refused(total: int, hop: int) -> None:
         SegmentPlan(total_samples=total, segment_samples=SEGMENT, hop_samples=hop)
 
 
-@given(total=st.integers(1, 5_000), segment=st.integers(1, 400), share=st.floats(0.01, 1.0))
+@given(
+    total=st.integers(1, 5_000),
+    segment=st.integers(1, 400),
+    share=st.floats(0.01, 1.0),
+    delay=st.integers(0, 500),
+)
 def test_segments_cover_the_track_and_their_windows_hold_them(
-    total: int, segment: int, share: float
+    total: int, segment: int, share: float, delay: int
 ) -> None:
     hop = max(1, int(share * segment))
-    cut = SegmentPlan(total_samples=total, segment_samples=segment, hop_samples=hop)
+    cut = SegmentPlan(
+        total_samples=total, segment_samples=segment, hop_samples=hop, delay_samples=delay
+    )
     segments = list(cut)
     assert len(segments) == len(cut)
-    covered = 0
+    assert segments[0].offset == -delay
+    covered = -delay
     for piece in segments:
         assert piece.offset <= covered
         covered = max(covered, piece.offset + piece.samples)

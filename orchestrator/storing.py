@@ -1,0 +1,55 @@
+"""One file of a run: encoded from the tape, stored under the claim's prefix."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from orchestrator.delivery import DeliveryReport, FileFormat, StemEncoder, delivered_blocks
+from orchestrator.sources import storage_errors
+from orchestrator.tape import Tape
+from orchestrator.watch import RunWatch, Stage
+from stemcore.jobs import ResultFile
+from stemcore.separation_request import AudioFormat
+from stemcore.stem_choice import MadeBy, WantedFile
+from stemcore.storage.port import ObjectStore
+
+CONTENT_TYPES = {AudioFormat.WAV: "audio/wav", AudioFormat.FLAC: "audio/flac"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delivery:
+    """A stored file and what its encoding met."""
+
+    file: ResultFile
+    report: DeliveryReport
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Storing:
+    """How and where the files of a run are stored."""
+
+    store: ObjectStore
+    encoder: StemEncoder
+    watch: RunWatch
+    prefix: str
+    folder: Path
+
+    async def deliver(
+        self, tape: Tape, wanted: WantedFile, *, file: FileFormat, source_hz: int
+    ) -> Delivery:
+        """Encode and store it while the tape grows, where its level allows that."""
+        report = DeliveryReport()
+        blocks = delivered_blocks(tape, wanted.name, source_hz=source_hz, file=file, report=report)
+        filename = f"{wanted.name}.{file.format}"
+        data = self.encoder.encode(blocks, file=file, scratch=self.folder / filename, report=report)
+        with storage_errors(), self.watch.stage(Stage.STORE, subject=wanted.name):
+            stored = await self.store.put(self.prefix + filename, data)
+        result = ResultFile(
+            name=wanted.name,
+            filename=filename,
+            key=stored.key,
+            content_type=CONTENT_TYPES[file.format],
+            size_bytes=stored.size_bytes,
+            sha256=stored.sha256,
+            made_by=None if wanted.made_by is MadeBy.MODEL else wanted.made_by.value,
+        )
+        return Delivery(file=result, report=report)
