@@ -4,18 +4,19 @@ import argparse
 import logging
 import sys
 from pathlib import Path
+from typing import Any
 
+from exporters.bag import export_bag, verified
 from exporters.card_writer import ModelFolder
-from exporters.errors import ExportError
+from exporters.errors import CheckpointError, ExportError, ModelFolderError
 from exporters.export import annotate_model, export_model
 from exporters.facts import read_facts
 from exporters.htdemucs.checkpoint import RANDOM_WEIGHTS, TRAINED_ON, save_checkpoint
-from exporters.htdemucs.random_weights import SIZES, random_htdemucs
+from exporters.htdemucs.random_weights import SIZES, SOURCES, random_htdemucs
 from exporters.profiles import PROFILES
-from exporters.reference import Reference
-from exporters.registry import FAMILIES
-from exporters.verification import verify_model
-from stemcore.model_card import ParityFigure
+from exporters.reference import BagReference, Reference
+from exporters.registry import FAMILIES, SPECIALISTS
+from stemcore.model_card import ModelCard, ParityFigure
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -29,33 +30,47 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _export(options: argparse.Namespace) -> int:
-    folder = export_model(
-        _load(options.family, options),
-        name=options.name,
-        repository=options.repository,
-        profile=options.profile,
-        threads=options.threads,
-        facts=options.facts and read_facts(options.facts),
-    )
-    size_mb = folder.model.stat().st_size / 1e6
-    sys.stdout.write(f"{folder.model}: {size_mb:.1f} MB, not verified yet\n")
+    chosen: dict[str, Any] = {
+        "name": options.name,
+        "repository": options.repository,
+        "profile": options.profile,
+        "threads": options.threads,
+        "facts": options.facts and read_facts(options.facts),
+    }
+    reference = _load(options.family, options)
+    if isinstance(reference, BagReference):
+        card = export_bag(reference, **chosen).read_card()
+    else:
+        card = export_model(reference, **chosen).read_card()
+    for name in card.parts or [card.name]:
+        model = ModelFolder(options.repository / name).model
+        size_mb = model.stat().st_size / 1e6
+        sys.stdout.write(f"{model}: {size_mb:.1f} MB, not verified yet\n")
     return 0
 
 
 def _verify(options: argparse.Namespace) -> int:
     folder = ModelFolder(options.repository / options.name)
-    reference = _load(folder.read_card().family, options)
-    card = verify_model(folder, name=options.name, reference=reference)
+    written = folder.read_card()
+    if written.part_of is not None:
+        raise ModelFolderError(f"{options.name} is part of {written.part_of}: verify that")
+    reference = _load(written.family, options)
+    verdicts = [_told(card) for card in verified(folder, name=options.name, reference=reference)]
+    return 0 if all(verdicts) else 1
+
+
+def _told(card: ModelCard) -> bool:
     for figure in card.parity:
         sys.stdout.write(f"{_line(figure)}\n")
     verdict = "passed" if card.parity_passed else "FAILED"
-    sys.stdout.write(f"{options.name}: {verdict}, {card.files}\n")
-    return 0 if card.parity_passed else 1
+    sys.stdout.write(f"{card.name}: {verdict}, {card.files or card.parts}\n")
+    return card.parity_passed
 
 
 def _random_checkpoint(options: argparse.Namespace) -> int:
     options.output.parent.mkdir(parents=True, exist_ok=True)
-    model = random_htdemucs(seed=options.seed, **SIZES[options.size])
+    size = SIZES[options.size] | {"sources": options.sources}
+    model = random_htdemucs(seed=options.seed, **size)
     save_checkpoint(model, options.output, provenance={TRAINED_ON: RANDOM_WEIGHTS})
     return 0
 
@@ -66,8 +81,13 @@ def _annotate(options: argparse.Namespace) -> int:
     return 0
 
 
-def _load(family: str, options: argparse.Namespace) -> Reference:
-    return FAMILIES[family](options.checkpoint, trust_pickle=options.trust_pickle)
+def _load(family: str, options: argparse.Namespace) -> Reference | BagReference:
+    first, *others = options.checkpoint
+    if not others:
+        return FAMILIES[family](first, trust_pickle=options.trust_pickle)
+    if family not in SPECIALISTS:
+        raise CheckpointError(f"{family} takes one checkpoint")
+    return SPECIALISTS[family](options.checkpoint, trust_pickle=options.trust_pickle)
 
 
 def _line(figure: ParityFigure) -> str:
@@ -109,6 +129,7 @@ def _parser() -> argparse.ArgumentParser:
     random = commands.add_parser("random-checkpoint", help="weights from a seed, for tests")
     random.add_argument("--size", choices=sorted(SIZES), default="tiny")
     random.add_argument("--seed", type=int, default=0)
+    random.add_argument("--sources", nargs="+", default=list(SOURCES), help="names of the stems")
     random.add_argument("--output", type=Path, required=True)
     random.set_defaults(command=_random_checkpoint)
     return parser
@@ -123,7 +144,12 @@ def _add_facts(command: argparse.ArgumentParser) -> None:
 
 
 def _add_checkpoint(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--checkpoint", required=True, help="file, or one of Demucs' names")
+    command.add_argument(
+        "--checkpoint",
+        required=True,
+        nargs="+",
+        help="file, a bag's yaml or folder, or one of Demucs' names; or a file for each stem",
+    )
     command.add_argument(
         "--trust-pickle", action="store_true", help="let a .th file run code as it loads"
     )

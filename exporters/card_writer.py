@@ -61,7 +61,24 @@ def new_model_folder(repository: Path, name: str) -> Iterator[ModelFolder]:
         (staging / MODEL_PATH).parent.mkdir()
         staging.chmod(0o755)
         yield ModelFolder(staging)
-        _move_into_place(staging, repository / name)
+        move_into_place(staging, repository / name)
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+
+
+@contextmanager
+def new_models(repository: Path) -> Iterator[Path]:
+    """A repository to make models in; they are moved to `repository` when the block ends well.
+
+    A bag goes after its parts.
+    """
+    repository.mkdir(parents=True, exist_ok=True)
+    staging = Path(tempfile.mkdtemp(prefix=".new.", dir=repository))
+    try:
+        yield staging
+        folders = [ModelFolder(path.parent) for path in staging.glob(f"*/{CARD_FILE}")]
+        for folder in sorted(folders, key=lambda each: len(each.read_card().parts)):
+            move_into_place(folder.path, repository / folder.path.name)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
 
@@ -72,6 +89,7 @@ def make_card(
     facts: ModelFacts,
     profile: Profile,
     model_file: Path,
+    part_of: str | None = None,
 ) -> ModelCard:
     """A card without parity: what is not verified is not served."""
     return ModelCard(
@@ -89,6 +107,7 @@ def make_card(
         max_batch_size=PROFILES[profile].max_batch_size,
         parameters=specification.parameters,
         files={MODEL_PATH: file_sha256(model_file)},
+        part_of=part_of,
         sdr=facts.sdr,
         licences=facts.licences,
         provenance=dict(facts.provenance) | {"opset": str(OPSET)},
@@ -101,7 +120,7 @@ def file_sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _move_into_place(staging: Path, destination: Path) -> None:
+def move_into_place(staging: Path, destination: Path) -> None:
     """A folder cannot replace a full one in one move, so the old one steps aside first."""
     if destination.exists():
         aside = Path(tempfile.mkdtemp(prefix=f".{destination.name}.", dir=destination.parent))

@@ -31,6 +31,7 @@ def export_model(
     profile: Profile = "cpu",
     threads: int = 0,
     facts: ModelFacts | None = None,
+    part_of: str | None = None,
 ) -> ModelFolder:
     """Writes `repository/name` whole or not at all; it is not yet verified.
 
@@ -40,7 +41,11 @@ def export_model(
     with new_model_folder(repository, name) as folder:
         export_graph(reference.graph, folder.model, specification=specification)
         card = make_card(
-            specification, facts=reference.facts, profile=profile, model_file=folder.model
+            specification,
+            facts=reference.facts,
+            profile=profile,
+            model_file=folder.model,
+            part_of=part_of,
         )
         card = card if facts is None else with_facts(card, facts)
         folder.write(card, threads=threads)

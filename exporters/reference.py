@@ -1,5 +1,6 @@
 """What a family hands to export and verification: the reference, its graph, what is known."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from torch import nn
@@ -25,3 +26,14 @@ class Reference:
     parameters: int
     floors: Floors
     facts: ModelFacts
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BagReference:
+    """A bag as its authors run it, and by stem the models that can stand for it alone.
+
+    The graph of `whole` runs all of theirs.
+    """
+
+    whole: Reference
+    specialists: Mapping[str, Reference]

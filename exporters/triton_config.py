@@ -20,6 +20,8 @@ _schema: Any = model_config_pb2  # generated at import, so unknown to type check
 
 def render_config(card: ModelCard, *, threads: int = 0) -> str:
     """`threads` 0 leaves the backend's default, all cores."""
+    if card.parts:
+        return render_ensemble(card)
     profile = PROFILES[card.profile]
     tensor = {"data_type": "TYPE_FP32", "dims": [card.channels, card.segment_samples]}
     config: dict[str, Any] = {
@@ -47,6 +49,32 @@ def render_config(card: ModelCard, *, threads: int = 0) -> str:
         config["parameters"] |= _parameters({THREADS_PARAMETER: str(threads)})
     message = json_format.ParseDict(config, _schema.ModelConfig())
     return text_format.MessageToString(message, as_utf8=True)
+
+
+def render_ensemble(card: ModelCard) -> str:
+    """A bag as one model of its own: each stem by the part that gives it."""
+    tensor = {"data_type": "TYPE_FP32", "dims": [card.channels, card.segment_samples]}
+    config: dict[str, Any] = {
+        "name": card.name,
+        "platform": "ensemble",
+        "max_batch_size": card.max_batch_size,
+        "input": [{"name": INPUT_NAME} | tensor],
+        "output": [{"name": stem} | tensor for stem in card.stem_names],
+        "ensemble_scheduling": {"step": [_step(card, part) for part in card.parts]},
+        "parameters": _parameters({CARD_PARAMETER: card.to_json()}),
+    }
+    message = json_format.ParseDict(config, _schema.ModelConfig())
+    return text_format.MessageToString(message, as_utf8=True)
+
+
+def _step(card: ModelCard, part: str) -> dict[str, Any]:
+    given = {source.output: source.stem for source in card.stems if source.model == part}
+    return {
+        "model_name": part,
+        "model_version": -1,
+        "input_map": {INPUT_NAME: INPUT_NAME},
+        "output_map": given,
+    }
 
 
 def _warm_up(batch: int, tensor: dict[str, Any]) -> dict[str, Any]:

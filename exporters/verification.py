@@ -3,6 +3,7 @@
 import copy
 import dataclasses
 from collections.abc import Callable, Iterator, Mapping
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -10,7 +11,7 @@ import torch
 from exporters.audio import Audio
 from exporters.card_writer import ModelFolder, make_card
 from exporters.engine import OnnxEngine, TensorDeclaration
-from exporters.errors import ParityError
+from exporters.errors import ModelFolderError, ParityError
 from exporters.export import specify
 from exporters.facts import facts_of
 from exporters.parity import ROUNDING_MARGIN_DB, Step, compare, compare_silence, snr_db
@@ -26,6 +27,12 @@ BATCHES = {
 }
 
 
+class Engine(Protocol):
+    def run(self, mix: Audio) -> Mapping[str, Audio]:
+        """[batch, channels, N] to one such array per output."""
+        ...
+
+
 def verify_model(folder: ModelFolder, *, name: str, reference: Reference) -> ModelCard:
     """Measures, then writes figures and hash into card and config, passed or not.
 
@@ -34,6 +41,8 @@ def verify_model(folder: ModelFolder, *, name: str, reference: Reference) -> Mod
     """
     specification = specify(reference, name=name)
     written, threads = folder.read_card(), folder.read_threads()
+    if written.parts:
+        raise ModelFolderError(f"{name} is a bag, and the checkpoint a single model")
     folder.write(dataclasses.replace(written, parity=()), threads=threads)
     engine = OnnxEngine(folder.model)
     check_declarations(engine, specification)
@@ -42,6 +51,7 @@ def verify_model(folder: ModelFolder, *, name: str, reference: Reference) -> Mod
         facts=facts_of(written),
         profile=written.profile,
         model_file=folder.model,
+        part_of=written.part_of,
     )
     figures = tuple(measure(engine, specification, reference))
     card = dataclasses.replace(card, parity=figures)
@@ -59,7 +69,7 @@ def check_declarations(engine: OnnxEngine, specification: WaveformSpecification)
 
 
 def measure(
-    engine: OnnxEngine, specification: WaveformSpecification, reference: Reference
+    engine: Engine, specification: WaveformSpecification, reference: Reference
 ) -> Iterator[ParityFigure]:
     """Each error where it arises: the rewritten graph, the engine, the company in a batch."""
     signals = trial_signals(specification)
@@ -127,7 +137,7 @@ def _run_torch(
     return {stem: part[0].numpy() for stem, part in zip(stems, parts, strict=True)}
 
 
-def _run_engine(engine: OnnxEngine, batch: Audio) -> list[Stems]:
+def _run_engine(engine: Engine, batch: Audio) -> list[Stems]:
     """Raises ParityError where a real output has another shape than its declaration."""
     outputs = engine.run(batch)
     for name, output in outputs.items():

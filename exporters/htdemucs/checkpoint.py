@@ -38,6 +38,9 @@ _FORM_KEYS = ("klass", "args", "kwargs", "structure")
 
 Fetch = Callable[[str], Any]
 
+PRETRAINED = tuple(sorted(path.stem for path in REMOTE_ROOT.glob("*.yaml")))
+FETCH_FAILURES = (OSError, urllib.error.URLError, ModelLoadingError)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Checkpoint:
@@ -59,9 +62,27 @@ def load_checkpoint(source: str, *, trust_pickle: bool, fetch: Fetch = get_model
     path = Path(source)
     if path.is_file():
         return _load_file(path, trust_pickle=trust_pickle)
-    if path.suffix or len(path.parts) > 1:
-        raise CheckpointError(f"no such checkpoint file: {source}")
-    return Checkpoint(model=_fetch_pretrained(source, fetch), provenance={"checkpoint": source})
+    return pretrained_checkpoint(fetch_pretrained(source, fetch), name=source)
+
+
+def fetch_pretrained(name: str, fetch: Fetch = get_model) -> Any:
+    """A model, or a bag, by Demucs' own loader. Raises CheckpointError."""
+    if Path(name).suffix or len(Path(name).parts) > 1:
+        raise CheckpointError(f"no such checkpoint file: {name}")
+    if name not in PRETRAINED:
+        raise CheckpointError(f"{name!r} is neither a file nor one of {', '.join(PRETRAINED)}")
+    try:
+        return fetch(name)
+    except FETCH_FAILURES as error:
+        raise CheckpointError(
+            f"Demucs could not fetch {name!r} ({error}); without a network, pass a .th or "
+            ".safetensors file that was fetched elsewhere as --checkpoint"
+        ) from error
+
+
+def pretrained_checkpoint(model: Any, *, name: str) -> Checkpoint:
+    """Of a model that `fetch_pretrained` gave. Raises UnsupportedModel."""
+    return Checkpoint(model=_htdemucs(model), provenance={"checkpoint": name})
 
 
 def save_checkpoint(model: HTDemucs, path: Path, *, provenance: Mapping[str, str]) -> None:
@@ -125,19 +146,6 @@ def _build(package: Any) -> HTDemucs:
     except (KeyError, TypeError, ValueError, RuntimeError, AssertionError) as error:
         raise CheckpointError(f"the checkpoint does not describe its model: {error}") from error
     return _htdemucs(model)
-
-
-def _fetch_pretrained(name: str, fetch: Fetch) -> HTDemucs:
-    names = sorted(path.stem for path in REMOTE_ROOT.glob("*.yaml"))
-    if name not in names:
-        raise CheckpointError(f"{name!r} is neither a file nor one of {', '.join(names)}")
-    try:
-        return _htdemucs(fetch(name))
-    except (OSError, urllib.error.URLError, ModelLoadingError) as error:
-        raise CheckpointError(
-            f"Demucs could not fetch {name!r} ({error}); without a network, pass a .th or "
-            ".safetensors file that was fetched elsewhere as --checkpoint"
-        ) from error
 
 
 def _htdemucs(model: Any) -> HTDemucs:

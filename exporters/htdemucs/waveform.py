@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from exporters.errors import UnsupportedModel
 from exporters.htdemucs.fourier import Analysis, Synthesis
+from exporters.htdemucs.narrowing import narrow
 from exporters.htdemucs.positions import PositionTables
 from exporters.htdemucs.reductions import StagedReductions
 from exporters.shapes import inner_sizes, reshape_examples
@@ -52,14 +53,16 @@ class StemOutputs(nn.Module):
         return tuple(self.model(mix).unbind(1))
 
 
-def waveform_graph(model: HTDemucs) -> WaveformHTDemucs:
-    """The same model with the same weights as a waveform graph."""
+def waveform_graph(model: HTDemucs, *, stem: str | None = None) -> WaveformHTDemucs:
+    """The same model with the same weights as a waveform graph, of one stem if one is named."""
     refuse_unsupported(model)
     args, kwargs = arguments_of(model)
     with torch.random.fork_rng():
         graph = WaveformHTDemucs(*args, **kwargs)
     graph.load_state_dict(graph.state_dict() | model.state_dict())
     graph.segment = model.segment
+    if stem is not None:
+        narrow(graph, stem=stem)
     graph.eval().requires_grad_(False)
     graph(torch.zeros(1, graph.audio_channels, segment_samples(model)))  # draws up its tables
     return graph

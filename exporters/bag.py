@@ -1,0 +1,122 @@
+"""A bag: a model for each stem, and the ensemble of them that bears the public name."""
+
+import dataclasses
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from exporters.audio import Audio
+from exporters.card_writer import ModelFolder, new_models
+from exporters.engine import OnnxEngine
+from exporters.errors import ModelFolderError
+from exporters.export import export_model, specify
+from exporters.facts import ModelFacts, with_facts
+from exporters.profiles import PROFILES
+from exporters.reference import BagReference, Reference
+from exporters.verification import measure, verify_model
+from stemcore.model_card import ModelCard, Profile, StemSource
+
+
+def part_name(bag: str, stem: str) -> str:
+    return f"{bag}-{stem}"
+
+
+def export_bag(
+    bag: BagReference,
+    *,
+    name: str,
+    repository: Path,
+    profile: Profile = "cpu",
+    threads: int = 0,
+    facts: ModelFacts | None = None,
+) -> ModelFolder:
+    """Writes the parts and the bag, all or none; none is verified yet."""
+    with new_models(repository) as models:
+        cards: dict[str, ModelCard] = {}
+        for stem, specialist in bag.specialists.items():
+            folder = export_model(
+                specialist,
+                name=part_name(name, stem),
+                repository=models,
+                profile=profile,
+                threads=threads,
+                facts=facts,
+                part_of=name,
+            )
+            cards[stem] = folder.read_card()
+        card = _bag_card(bag, name=name, parts=cards)
+        _write_bag(models / name, card if facts is None else with_facts(card, facts))
+    return ModelFolder(repository / name)
+
+
+def verified(
+    folder: ModelFolder, *, name: str, reference: Reference | BagReference
+) -> Iterator[ModelCard]:
+    """One card of a model; of a bag those of its parts and its own. Raises ParityError."""
+    if isinstance(reference, BagReference):
+        yield from verify_bag(folder, name=name, bag=reference)
+    else:
+        yield verify_model(folder, name=name, reference=reference)
+
+
+def verify_bag(folder: ModelFolder, *, name: str, bag: BagReference) -> Iterator[ModelCard]:
+    """The card of each part as it is measured against its own model, then the bag's.
+
+    The bag is measured against the whole as its authors run it. Raises ParityError, and leaves
+    the bag's card without parity, when a part declares something else than it should.
+    """
+    written, repository = folder.read_card(), folder.path.parent
+    if not written.parts:
+        raise ModelFolderError(f"{name} is a single model, and the checkpoint a bag")
+    folder.write(dataclasses.replace(written, parity=()), threads=0)
+    parts = {stem: ModelFolder(repository / part_name(name, stem)) for stem in bag.specialists}
+    cards: dict[str, ModelCard] = {}
+    for stem, part in parts.items():
+        cards[stem] = verify_model(part, name=part.path.name, reference=bag.specialists[stem])
+        yield cards[stem]
+    engine = BagEngine({stem: OnnxEngine(part.model) for stem, part in parts.items()})
+    figures = tuple(measure(engine, specify(bag.whole, name=name), bag.whole))
+    described = dataclasses.replace(
+        written, parts=_bag_card(bag, name=name, parts=cards).parts, parity=figures
+    )
+    folder.write(described, threads=0)
+    yield described
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class BagEngine:
+    """The engines of the parts, each run for its own stem."""
+
+    engines: Mapping[str, OnnxEngine]
+
+    def run(self, mix: Audio) -> Mapping[str, Audio]:
+        """[batch, channels, N] to one such array per stem."""
+        return {stem: engine.run(mix)[stem] for stem, engine in self.engines.items()}
+
+
+def _write_bag(folder: Path, card: ModelCard) -> None:
+    # Triton wants a version even of an ensemble, which has no file.
+    (folder / "1").mkdir(parents=True)
+    ModelFolder(folder).write(card, threads=0)
+
+
+def _bag_card(bag: BagReference, *, name: str, parts: Mapping[str, ModelCard]) -> ModelCard:
+    """A card without parity, in all else that of the whole."""
+    whole, profile = bag.whole, next(iter(parts.values())).profile
+    return ModelCard(
+        name=name,
+        description=whole.facts.description,
+        family=whole.family,
+        stems=tuple(
+            StemSource(stem=stem, model=part.name, output=stem) for stem, part in parts.items()
+        ),
+        sample_rate=whole.sample_rate,
+        channels=whole.channels,
+        segment_samples=whole.segment_samples,
+        profile=profile,
+        max_batch_size=PROFILES[profile].max_batch_size,
+        parameters=whole.parameters,
+        parts={part.name: part.digest for part in parts.values()},
+        licences=whole.facts.licences,
+        provenance=whole.facts.provenance,
+        demonstration=whole.facts.demonstration,
+    )
