@@ -8,9 +8,10 @@ from typing import NoReturn
 
 import structlog
 
-from serving import command_line, engines, inspection, shared_memory, staging
+from serving import command_line, engines, gpus, inspection, shared_memory, staging
 from serving.engines import Machine
 from serving.errors import ModelRefused
+from serving.gpus import Accelerators
 from serving.inspection import VerifiedModel
 from serving.settings import ServingSettings
 from serving.wheel import Wheel, assemble_backends
@@ -66,12 +67,15 @@ def stage_one(name: str, settings: ServingSettings) -> VerifiedModel:
         Machine.found(model_cache=settings.runtime / "compiled"),
         wanted=lambda each: settings.tuning_of(each).engine,
     )
+    if gpus.wanted_by(model):
+        gpus.check(model, Accelerators.found())
     for each in (*model.parts, model):
         staging.stage(
             each,
             staged_repository=staged_repository(settings),
             tuning=settings.tuning_of(each.name),
             warm_up=settings.warm_up,
+            engine_cache=settings.engine_cache,
         )
     return model
 

@@ -39,6 +39,8 @@ class ServingSettings(BaseSettings):
     """Everything the launcher needs; `runtime` is written, `repository` only read.
 
     Clients that hold `shared_memory_secret` may share memory with the server.
+    `engine_cache` is where TensorRT keeps what it builds for this node's GPU, in place of the
+    folder that a model's config names.
     `trace_endpoint` takes the server's own spans by OTLP over HTTP, of requests that carry a trace.
     """
 
@@ -56,6 +58,7 @@ class ServingSettings(BaseSettings):
     tuning: ModelTuning = ModelTuning()
     tuning_by_model: dict[str, ModelTuning] = Field(default_factory=dict[str, ModelTuning])
     warm_up: bool = True
+    engine_cache: Path | None = None
     allocator: Literal["default", "raised"] = "default"
     exit_timeout_s: int = Field(default=10, ge=0)
     log_verbose: int = Field(default=0, ge=0)

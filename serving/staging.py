@@ -10,6 +10,7 @@ from typing import Any
 
 from google.protobuf import text_format
 
+from serving import gpus
 from serving.inspection import CONFIG_FILE, ENSEMBLE, VerifiedModel, new_config
 from serving.settings import ModelTuning
 
@@ -47,7 +48,12 @@ def parts(staged_repository: Path, *, model: str) -> tuple[str, ...]:
 
 
 def stage(
-    model: VerifiedModel, *, staged_repository: Path, tuning: ModelTuning, warm_up: bool
+    model: VerifiedModel,
+    *,
+    staged_repository: Path,
+    tuning: ModelTuning,
+    warm_up: bool,
+    engine_cache: Path | None = None,
 ) -> None:
     """Writes the tuned config and links the files that were verified."""
     target = staged_repository / model.name
@@ -59,6 +65,8 @@ def stage(
         link.parent.mkdir(parents=True, exist_ok=True)
         link.symlink_to((model.directory / path).resolve())
     config = tuned(model.config, tuning=tuning, warm_up=warm_up)
+    if engine_cache is not None:
+        gpus.keep_engines(config, engine_cache)
     (target / CONFIG_FILE).write_text(text_format.MessageToString(config))
 
 
@@ -66,11 +74,13 @@ def tuned(config: Any, *, tuning: ModelTuning, warm_up: bool) -> Any:
     """A copy of a ModelConfig with this machine's threads, instances and warm-up.
 
     The server's own warm-up is taken out, and our backend told to do it: a warm-up that fails
-    brings this server down, with every other model (seen in 3 of 4 starts of Triton 2.51).
+    brings this server down, with every other model (seen in 3 of 4 starts of Triton 2.51). A GPU's
+    backends are NVIDIA's, which know no other: there it stays.
     """
     copy = type(config)()
     copy.CopyFrom(config)
-    del copy.model_warmup[:]
+    if not (warm_up and gpus.wants_gpu(copy)):
+        del copy.model_warmup[:]
     if copy.platform == ENSEMBLE:
         return copy
     copy.parameters[WARM_UP_PARAMETER].string_value = str(warm_up).lower()

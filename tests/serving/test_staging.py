@@ -2,9 +2,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from google.protobuf import text_format
 
 from serving import staging
-from serving.inspection import VerifiedModel, verify
+from serving.inspection import VerifiedModel, new_config, verify
 from serving.settings import ModelTuning, ServingSettings
 from tests.serving.small_models import write_model
 
@@ -63,6 +64,33 @@ def test_our_backend_warms_up_instead_of_the_server(
     config = staging.tuned(model.config, tuning=ModelTuning(), warm_up=warm_up)
     assert list(config.model_warmup) == []
     assert config.parameters[staging.WARM_UP_PARAMETER].string_value == told
+
+
+@pytest.mark.parametrize(("warm_up", "samples"), [(True, 1), (False, 0)])
+def test_a_gpus_backend_warms_up_itself(model: VerifiedModel, warm_up: bool, samples: int) -> None:
+    model.config.instance_group[0].kind = model.config.instance_group[0].KIND_GPU
+    model.config.model_warmup.add(name="the exporter's", batch_size=1)
+    config = staging.tuned(model.config, tuning=ModelTuning(), warm_up=warm_up)
+    assert len(config.model_warmup) == samples
+
+
+def test_engines_are_kept_where_the_node_says(model: VerifiedModel, staged: Path) -> None:
+    accelerator = model.config.optimization.execution_accelerators.gpu_execution_accelerator.add()
+    accelerator.name = "tensorrt"
+    accelerator.parameters["trt_engine_cache_path"] = "/elsewhere"
+    cache = staged.parent / "engines"
+    staging.stage(
+        model,
+        staged_repository=staged,
+        tuning=ModelTuning(),
+        warm_up=True,
+        engine_cache=cache,
+    )
+    written = text_format.Parse((staged / "gains" / "config.pbtxt").read_text(), new_config())
+    (accelerator,) = written.optimization.execution_accelerators.gpu_execution_accelerator
+    assert accelerator.parameters["trt_engine_cache_path"] == str(cache)
+    assert accelerator.parameters["trt_timing_cache_path"] == str(cache)
+    assert cache.is_dir()
 
 
 def test_a_models_own_tuning_wins_over_the_general_one() -> None:
