@@ -6,7 +6,6 @@ from typing import Protocol
 from exporters.htdemucs.family import FAMILY as HTDEMUCS
 from exporters.htdemucs.family import load_model_or_bag, load_specialists
 from exporters.reference import BagReference, Reference
-from exporters.spleeter.family import LoadSpleeter
 
 
 class LoadReference(Protocol):
@@ -21,10 +20,5 @@ class LoadSpecialists(Protocol):
         ...
 
 
-_SPLEETERS = (LoadSpleeter(), LoadSpleeter(suffix="-16kHz"))
-
-FAMILIES: dict[str, LoadReference] = {
-    HTDEMUCS: load_model_or_bag,
-    **{load.family: load for load in _SPLEETERS},
-}
+FAMILIES: dict[str, LoadReference] = {HTDEMUCS: load_model_or_bag}
 SPECIALISTS: dict[str, LoadSpecialists] = {HTDEMUCS: load_specialists}
