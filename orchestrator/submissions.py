@@ -9,10 +9,11 @@ from pydantic import Field, field_validator
 
 from orchestrator.dispatch import queue
 from orchestrator.intake import Effect
+from orchestrator.patience import Patience
 from orchestrator.sources import storage_errors
 from stemcore.catalogue.port import ModelCatalogue
 from stemcore.database import job_log
-from stemcore.errors import ErrorCode, InvalidInput
+from stemcore.errors import ErrorCode, InvalidInput, Unavailable
 from stemcore.ids import new_id
 from stemcore.jobs import JobStatus
 from stemcore.messages import KnownMessage, SubmitJob
@@ -27,6 +28,8 @@ from stemcore.telemetry.traces import carrier
 if TYPE_CHECKING:
     from stemcore.database.pool import PooledConnection
 
+# What a model that is being loaded looks like.
+_MAY_PASS = (ErrorCode.UNKNOWN_MODEL, ErrorCode.PRESET_UNAVAILABLE)
 # Where the service keeps what is its own.
 _OURS = ("sources/", "results/", "temporary/", "uploads/")
 
@@ -47,10 +50,12 @@ class ServiceAccount(SettingsSection):
 
 
 class SubmissionSettings(SettingsSection):
-    """Who may submit by message, by the name in the message."""
+    """Who may submit by message, by the name in the message. `model_patience_s` is how long a
+    submission waits for a model that is not loaded, with those behind it, before it is refused."""
 
     accounts: Mapping[str, ServiceAccount] = {}
     default_model: str = "stemyard-mini"
+    model_patience_s: float = Field(default=30.0, ge=0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,6 +82,7 @@ class Submissions:
         self._catalogue = catalogue
         self._store = store
         self._max_source_bytes = max_source_bytes
+        self._patience = Patience(length_s=settings.model_patience_s)
 
     def identity_of(self, message: KnownMessage) -> UUID:
         """The sender's id, which another system may have used for something else."""
@@ -100,8 +106,7 @@ class Submissions:
             raise _refused(f"There is no service account {submission.service_account!r}.")
         _require_permitted(submission.source_key, account)
         fields = _fields_of(submission)
-        models = await self._catalogue.models()
-        request = plan(fields, models, default_model=self._settings.default_model)
+        request = await self._planned(fields)
         return _Checked(
             submission=submission,
             account=account,
@@ -109,6 +114,19 @@ class Submissions:
             request=request,
             source_bytes=await self._size_of(submission.source_key),
         )
+
+    async def _planned(self, fields: SubmissionFields) -> SeparationRequest:
+        """Raises Unavailable while a model that is not there may be loading."""
+        wanted = fields.model or fields.preset or self._settings.default_model
+        models = await self._catalogue.models()
+        try:
+            request = plan(fields, models, default_model=self._settings.default_model)
+        except InvalidInput as refusal:
+            if refusal.code in _MAY_PASS and self._patience.lasts(wanted):
+                raise Unavailable(ErrorCode.ENGINE_UNAVAILABLE, refusal.message) from refusal
+            raise
+        self._patience.found(wanted)
+        return request
 
     async def _size_of(self, key: str) -> int:
         with storage_errors():

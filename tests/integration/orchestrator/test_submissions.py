@@ -18,6 +18,7 @@ from orchestrator.submissions import ServiceAccount, Submissions, SubmissionSett
 from stemcore.bus.memory import MemoryBus
 from stemcore.catalogue.memory import MemoryCatalogue
 from stemcore.catalogue.port import ServedModel
+from stemcore.errors import Unavailable
 from stemcore.ids import new_id
 from stemcore.messages import DeadLetter, SubmitJob, encode
 from stemcore.model_card import ModelCard, StemSource
@@ -39,6 +40,7 @@ SETTINGS = SubmissionSettings.model_validate(
             "nobody": {"email": "nobody@example.com", "prefix": "submissions/studio/"},
         },
         "default_model": "gains",
+        "model_patience_s": 0,
     }
 )
 
@@ -245,6 +247,43 @@ async def test_what_is_refused_is_a_dead_letter_with_its_reason(
     assert json.loads(letter.payload) == json.loads(encode(message))
     assert await pool.fetchval("SELECT count(*) FROM jobs") == 0
     assert dispatched == []
+
+
+class Loading:
+    """A catalogue whose models come one after the other."""
+
+    def __init__(self, *models: ServedModel) -> None:
+        self.models_to_come = list(models)
+        self.loaded: tuple[ServedModel, ...] = (self.models_to_come.pop(0),)
+
+    async def models(self) -> tuple[ServedModel, ...]:
+        return self.loaded
+
+    def load_next(self) -> None:
+        self.loaded += (self.models_to_come.pop(0),)
+
+
+@pytest.mark.parametrize("parameters", [{"model": "stemyard-mini"}, {"preset": "vocals"}])
+@pytest.mark.usefixtures("source", "account_id")
+async def test_a_submission_waits_for_a_model_that_is_being_loaded(
+    pool: "Pool", bus: MemoryBus, store: FilesystemStore, parameters: dict[str, str]
+) -> None:
+    catalogue = Loading(
+        ServedModel(card=gain_card(), ready=True),
+        ServedModel(card=card_with("drums", "vocals"), ready=True),
+    )
+    settings = SETTINGS.model_copy(update={"model_patience_s": 3_600})
+    submissions = Submissions(settings, catalogue=catalogue, store=store, max_source_bytes=100)
+    intake = Intake(pool, bus, submissions, path=DispatchPath.KAFKA, dispatched=lambda _: None)
+    await bus.publish(encode(submission(parameters=parameters)))
+    async with aclosing(bus.deliveries()) as deliveries:
+        delivery = await anext(deliveries)
+        with pytest.raises(Unavailable):
+            await intake.take(delivery)
+        catalogue.load_next()
+        await intake.take(delivery)
+    assert (await the_job(pool))["parameters"]["model"] == "stemyard-mini"
+    assert await letters(pool) == []
 
 
 @pytest.mark.usefixtures("source", "account_id")
