@@ -102,7 +102,7 @@ def test_parts_and_bag_are_verified_each(repository: Path) -> None:
     for name in (NAME, *PARTS):
         card = card_of(repository, name)
         assert card.parity_passed
-        assert {figure.step for figure in card.parity} == set(Step)
+        assert {figure.step for figure in card.parity} >= {Step.GRAPH, Step.ENGINE, Step.BATCH_4}
 
 
 def test_a_part_of_other_weights_fails(own_repository: Path, bag: BagReference) -> None:
