@@ -39,7 +39,7 @@ class StateGauges(Collector):
         self._pool = pool
         self._models = models
         self._queue: QueueState | None = None
-        self._models_loaded: int | None = None
+        self._served: Sequence[ServedModel] = ()
 
     async def run(self) -> None:
         """Ask every few seconds, until cancelled."""
@@ -49,9 +49,7 @@ class StateGauges(Collector):
 
     async def refresh(self) -> None:
         """Ask now."""
-        self._queue, self._models_loaded = await asyncio.gather(
-            self._ask_database(), self._ask_engine()
-        )
+        self._queue, self._served = await asyncio.gather(self._ask_database(), self._ask_engine())
 
     def describe(self) -> Iterator[Metric]:
         """All there can be."""
@@ -62,14 +60,14 @@ class StateGauges(Collector):
         """All there can be, without values that mean anything."""
         none = QueueState(jobs={}, backlog_audio_s=0, outbox_rows=0)
         yield from _queue_families(none)
-        yield _models_family(0)
+        yield _models_family(())
 
     def collect(self) -> Iterator[Metric]:
         """As last told."""
         if self._queue is not None:
             yield from _queue_families(self._queue)
-        if self._models_loaded is not None:
-            yield _models_family(self._models_loaded)
+        if self._served:
+            yield _models_family(self._served)
 
     async def _ask_database(self) -> QueueState | None:
         try:
@@ -78,11 +76,11 @@ class StateGauges(Collector):
         except Unavailable:
             return None
 
-    async def _ask_engine(self) -> int | None:
+    async def _ask_engine(self) -> Sequence[ServedModel]:
         try:
-            return sum(model.usable for model in await self._models())
+            return await self._models()
         except Unavailable:
-            return None
+            return ()
 
 
 async def _queue_state(pool: "Pool") -> QueueState:
@@ -119,7 +117,13 @@ def _queue_families(state: QueueState) -> Iterator[Metric]:
     )
 
 
-def _models_family(count: int) -> Metric:
-    return GaugeMetricFamily(
-        "models_loaded", "Models the inference server has ready for use.", value=count
+def _models_family(served: Sequence[ServedModel]) -> Metric:
+    models = GaugeMetricFamily(
+        "models_loaded",
+        "Models of the inference server: 1 for one that is ready and may be used, else 0.",
+        labels=["model", "engine", "precision"],
     )
+    for model in served:
+        card = model.card
+        models.add_metric([card.name, card.engine, card.precision], model.usable)
+    return models

@@ -265,7 +265,7 @@ async def test_figures_of_the_queue_come_from_the_database(told: Told) -> None:
         async def at_rest(address: str = door.metrics.address) -> bool:
             figures = await _figures([address])
             return (
-                figures.highest("models_loaded") == 2
+                figures.total("models_loaded") == 2
                 and figures.highest("separation_backlog_audio_seconds") == 0
                 and figures.highest("outbox_rows_waiting") == 0
                 and figures.total("separation_jobs") == 0

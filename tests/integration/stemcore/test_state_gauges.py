@@ -12,6 +12,7 @@ from stemcore.database.pool import DatabaseSettings, open_pool
 from stemcore.errors import ErrorCode, Unavailable
 from stemcore.ids import new_id
 from stemcore.telemetry.state_gauges import StateGauges
+from tests.integration.gateway.cards import make_card
 
 if TYPE_CHECKING:
     from stemcore.database.pool import Pool
@@ -22,6 +23,18 @@ NOWHERE = "postgresql://nobody@127.0.0.1:1/nothing"
 
 async def no_models() -> tuple[ServedModel, ...]:
     return ()
+
+
+def label_of(model: str) -> dict[str, str]:
+    return {"model": model, "engine": "onnxruntime", "precision": "fp32"}
+
+
+async def three_models() -> tuple[ServedModel, ...]:
+    return (
+        ServedModel(card=make_card("mini"), ready=True),
+        ServedModel(card=make_card("loading"), ready=False),
+        ServedModel(card=make_card("refused"), ready=True, refusal="No parity."),
+    )
 
 
 async def absent_models() -> tuple[ServedModel, ...]:
@@ -96,13 +109,18 @@ async def test_messages_that_wait_are_counted(pool: "Pool") -> None:
     await pool.execute("DELETE FROM outbox WHERE topic = 'gauged'")
 
 
+async def test_each_model_tells_whether_it_may_be_used(pool: "Pool") -> None:
+    shown = Shown(StateGauges(pool, three_models))
+    for model, usable in (("mini", 1), ("loading", 0), ("refused", 0)):
+        assert await shown.value("models_loaded", **label_of(model)) == usable
+
+
 async def test_what_nobody_tells_is_absent_and_not_zero(pool: "Pool") -> None:
     away = DatabaseSettings(dsn=SecretStr(NOWHERE), connect_timeout_s=1)
     async with open_pool(away) as nowhere:
         shown = Shown(StateGauges(nowhere, no_models))
-        assert await shown.value("models_loaded") == 0
         for name in (BACKLOG, "outbox_rows_waiting"):
             assert math.isnan(await shown.value(name))
     shown = Shown(StateGauges(pool, absent_models))
-    assert math.isnan(await shown.value("models_loaded"))
+    assert math.isnan(await shown.value("models_loaded", **label_of("mini")))
     assert not math.isnan(await shown.value(BACKLOG))
