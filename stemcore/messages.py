@@ -34,8 +34,8 @@ class SubmitJob(_Message):
     """Another system asks for a job on a song it has put into the object store.
 
     `service_account` is a name that the settings map to an account and to a prefix, below which
-    `source_key` must lie. `parameters` are those of `POST /v1/jobs`: model, stems, output, overlap,
-    clip. With `source_sha256` (hexadecimal) a song that is another one is never separated.
+    `source_key` must lie. `parameters` are those of `POST /v1/jobs`: model, stems, output, how to
+    run it. With `source_sha256` (hexadecimal) a song that is another one is never separated.
     """
 
     type: Literal["submit_job"] = "submit_job"

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from stemcore.messages import KnownMessage, Undecodable, decode, encode
+from stemcore.messages import KnownMessage, SubmitJob, Undecodable, decode, encode
+from stemcore.submission import checked
 
 SAMPLES = sorted((Path(__file__).parent / "golden").glob("*.json"))
 
@@ -47,3 +48,12 @@ def test_another_version_is_undecodable(sample: Path) -> None:
 def test_a_field_added_by_a_newer_sender_is_ignored(sample: Path) -> None:
     newer = json.dumps(json.loads(sample.read_text()) | {"colour": "red"})
     assert decode(newer) == read(sample)
+
+
+@pytest.mark.parametrize("sample", SAMPLES, ids=lambda sample: sample.stem)
+def test_what_a_sample_asks_for_can_be_asked_for(sample: Path) -> None:
+    message = read(sample)
+    if isinstance(message, SubmitJob):
+        fields = checked(message.parameters)
+        asked = json.loads(fields.model_dump_json(exclude_unset=True))
+        assert asked == json.loads(json.dumps(message.parameters))

@@ -224,6 +224,8 @@ async def test_two_systems_that_chose_the_same_id_have_a_job_each(
         ({"parameters": {"colour": "red"}}, "colour"),
         ({"parameters": {"output": {"format": "flac", "bit_depth": 32}}}, "bit_depth"),
         ({"parameters": {"overlap": 0.9}}, "overlap"),
+        ({"parameters": {"shifts": 11}}, "shifts"),
+        ({"parameters": {"stems": ["no_kazoo"]}}, "unknown_stem"),
         ({"parameters": {"priority": 1}}, "priority stand beside the parameters"),
         ({"priority": 11}, "priority"),
         ({"metadata": {"a": "\x00"}}, "metadata"),
