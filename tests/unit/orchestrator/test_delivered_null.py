@@ -21,14 +21,13 @@ Samples = NDArray[np.float32]
 
 FRAMES = 30_011
 NAMES = ("drums", "bass")
+FOUR = ("drums", "bass", "other", "vocals")
 
 
-def wanted(
-    *names: str, without: str | None = None, made_by: MadeBy = MadeBy.SUM
-) -> list[WantedFile]:
+def wanted(*names: str, without: str | None = None) -> list[WantedFile]:
     files = [WantedFile(name=name, stem=name) for name in names]
     if without is not None:
-        files.append(WantedFile(name=f"no_{without}", stem=without, made_by=made_by))
+        files.append(WantedFile(name=f"no_{without}", stem=without, made_by=MadeBy.SUM))
     return files
 
 
