@@ -12,7 +12,7 @@ from exporters.errors import CheckpointError, ExportError, ModelFolderError
 from exporters.export import annotate_model, export_model
 from exporters.facts import read_facts
 from exporters.htdemucs.checkpoint import RANDOM_WEIGHTS, TRAINED_ON, save_checkpoint
-from exporters.htdemucs.random_weights import SIZES, SOURCES, random_htdemucs
+from exporters.htdemucs.random_weights import SIZES, random_htdemucs
 from exporters.profiles import PROFILES
 from exporters.reference import BagReference, Reference
 from exporters.registry import FAMILIES, SPECIALISTS
@@ -69,8 +69,7 @@ def _told(card: ModelCard) -> bool:
 
 def _random_checkpoint(options: argparse.Namespace) -> int:
     options.output.parent.mkdir(parents=True, exist_ok=True)
-    size = SIZES[options.size] | {"sources": options.sources}
-    model = random_htdemucs(seed=options.seed, **size)
+    model = random_htdemucs(seed=options.seed, **SIZES[options.size])
     save_checkpoint(model, options.output, provenance={TRAINED_ON: RANDOM_WEIGHTS})
     return 0
 
@@ -129,7 +128,6 @@ def _parser() -> argparse.ArgumentParser:
     random = commands.add_parser("random-checkpoint", help="weights from a seed, for tests")
     random.add_argument("--size", choices=sorted(SIZES), default="tiny")
     random.add_argument("--seed", type=int, default=0)
-    random.add_argument("--sources", nargs="+", default=list(SOURCES), help="names of the stems")
     random.add_argument("--output", type=Path, required=True)
     random.set_defaults(command=_random_checkpoint)
     return parser

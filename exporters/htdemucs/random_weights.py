@@ -6,9 +6,20 @@ from typing import Any
 import torch
 from demucs.htdemucs import HTDemucs
 
+SOURCES = ("drums", "bass", "other", "vocals")
+SIX_SOURCES = (*SOURCES, "guitar", "piano")
 SIZES: dict[str, dict[str, Any]] = {
-    # the architecture of the published htdemucs
+    # the architecture of the published htdemucs and htdemucs_ft
     "full": {"channels": 48, "depth": 4, "bottom_channels": 512, "t_layers": 5, "t_heads": 8},
+    # that of htdemucs_6s: 27 million parameters, as its published file holds
+    "full-6s": {
+        "sources": list(SIX_SOURCES),
+        "channels": 48,
+        "depth": 4,
+        "bottom_channels": 0,
+        "t_layers": 5,
+        "t_heads": 8,
+    },
     # The same road at a hundredth of the cost. In so narrow a model Demucs' initial rescaling to
     # 0.1 would leave the deep layers 80 dB below the output, and any fault in them unseen.
     "tiny": {
@@ -21,7 +32,6 @@ SIZES: dict[str, dict[str, Any]] = {
         "t_heads": 4,
     },
 }
-SOURCES = ("drums", "bass", "other", "vocals")
 SEGMENT_S = Fraction(39, 5)
 
 

@@ -1,4 +1,4 @@
-"""The architecture of the published htdemucs: 41.5 million parameters."""
+"""The architectures of the published htdemucs and htdemucs_6s: 41.5 and 26.9 million parameters."""
 
 import json
 import subprocess
@@ -13,13 +13,6 @@ from exporters.card_writer import ModelFolder
 
 LIMIT_S = 8 * 60
 LIMIT_BYTES = 12 * 2**30
-
-
-@pytest.fixture(scope="module")
-def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("full") / "full.safetensors"
-    exporters("random-checkpoint", "--size", "full", "--output", str(path))
-    return path
 
 
 def exporters(*arguments: str) -> int:
@@ -40,7 +33,14 @@ def exporters(*arguments: str) -> int:
 
 
 @pytest.mark.timeout(2 * LIMIT_S)
-def test_full_size_exports_and_verifies_within_its_bounds(checkpoint: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("size", "stems", "parameters"), [("full", 4, 40_000_000), ("full-6s", 6, 26_000_000)]
+)
+def test_full_size_exports_and_verifies_within_its_bounds(
+    tmp_path: Path, size: str, stems: int, parameters: int
+) -> None:
+    checkpoint = tmp_path / f"{size}.safetensors"
+    exporters("random-checkpoint", "--size", size, "--output", str(checkpoint))
     where = ["--checkpoint", str(checkpoint), "--repository", str(tmp_path)]
     started = time.monotonic()
     exporting = exporters("export", "htdemucs", "--name", "full", *where)
@@ -49,6 +49,7 @@ def test_full_size_exports_and_verifies_within_its_bounds(checkpoint: Path, tmp_
 
     card = ModelFolder(tmp_path / "full").read_card()
     assert card.parity_passed, json.dumps([figure.step for figure in card.parity])
-    assert card.parameters > 40_000_000
+    assert card.parameters > parameters
+    assert len(card.stems) == stems
     assert max(exporting, verifying) < LIMIT_BYTES
     assert elapsed_s < LIMIT_S
