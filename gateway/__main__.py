@@ -7,7 +7,7 @@ from gateway.composition import Replacements
 from gateway.lifetime import Lifetime
 from gateway.server import GatewayServer
 from gateway.settings import GatewaySettings
-from stemcore.settings import from_environment
+from stemcore.environment import from_environment
 from stemcore.telemetry.context import with_trace_id
 from stemcore.telemetry.logs import configure_logs
 

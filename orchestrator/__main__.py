@@ -12,7 +12,7 @@ from orchestrator.allocator import give_large_blocks_back
 from orchestrator.composition import Orchestrator, Replacements, build
 from orchestrator.settings import OrchestratorSettings
 from stemcore.audio_decoder import SandboxTooWeak
-from stemcore.settings import from_environment
+from stemcore.environment import from_environment
 from stemcore.telemetry.context import with_trace_id
 from stemcore.telemetry.logs import configure_logs
 

@@ -9,7 +9,7 @@ from serving import admin, command_line, launcher
 from serving.errors import ServerMissing, ServingError
 from serving.settings import ServingSettings
 from serving.wheel import Wheel
-from stemcore.settings import from_environment
+from stemcore.environment import from_environment
 from stemcore.telemetry.logs import configure_logs
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from rich.console import Console
 
-from stemcore.settings import from_environment
+from stemcore.environment import from_environment
 from stemyard.client import ClientError
 from stemyard.demo import DEMO_SECONDS, DemoFailed, DemoOrder, run_demo
 from stemyard.stack.errors import StackError

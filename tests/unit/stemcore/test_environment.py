@@ -2,7 +2,8 @@ import pytest
 from pydantic import SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from stemcore.settings import SettingsSection, from_environment
+from stemcore.environment import from_environment
+from stemcore.settings import SettingsSection
 
 
 class Door(SettingsSection):
