@@ -1,5 +1,6 @@
 """The card of an exported model, and the folder Triton reads it from."""
 
+import dataclasses
 import hashlib
 import json
 import shutil
@@ -103,6 +104,7 @@ def make_card(
         sample_rate=specification.sample_rate,
         channels=specification.channels,
         segment_samples=specification.segment_samples,
+        **dataclasses.asdict(specification.joining),
         profile=profile,
         max_batch_size=PROFILES[profile].max_batch_size,
         parameters=specification.parameters,

@@ -20,6 +20,7 @@ def specify(reference: Reference, *, name: str) -> WaveformSpecification:
         channels=reference.channels,
         segment_samples=reference.segment_samples,
         parameters=reference.parameters,
+        joining=reference.joining,
     )
 
 

@@ -3,9 +3,11 @@
 from collections.abc import Sequence
 from typing import Protocol
 
+from exporters.errors import CheckpointError
 from exporters.htdemucs.family import FAMILY as HTDEMUCS
 from exporters.htdemucs.family import load_model_or_bag, load_specialists
 from exporters.reference import BagReference, Reference
+from exporters.spleeter.family import LoadSpleeter
 
 
 class LoadReference(Protocol):
@@ -20,5 +22,25 @@ class LoadSpecialists(Protocol):
         ...
 
 
-FAMILIES: dict[str, LoadReference] = {HTDEMUCS: load_model_or_bag}
+_SPLEETERS = (LoadSpleeter(), LoadSpleeter(suffix="-16kHz"))
+
+FAMILIES: dict[str, LoadReference] = {
+    HTDEMUCS: load_model_or_bag,
+    **{load.family: load for load in _SPLEETERS},
+}
 SPECIALISTS: dict[str, LoadSpecialists] = {HTDEMUCS: load_specialists}
+
+
+def loader_of(model: str) -> tuple[LoadReference, str]:
+    """What fetches a published model, and its name there: htdemucs, or spleeter:4stems-16kHz.
+
+    Raises CheckpointError.
+    """
+    prefix, colon, configuration = model.partition(":")
+    if not colon:
+        return FAMILIES[HTDEMUCS], model
+    name, dash, variant = configuration.partition("-")
+    family = f"{prefix}{dash}{variant}"
+    if family not in FAMILIES:
+        raise CheckpointError(f"{model!r} is of no family known here: {', '.join(FAMILIES)}")
+    return FAMILIES[family], name

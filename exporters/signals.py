@@ -1,13 +1,14 @@
 """What an export is tried on: one segment each, [channels, samples], float32, from a seed."""
 
+import dataclasses
 from collections.abc import Mapping
 
 import numpy as np
 
 from exporters.audio import Audio
+from exporters.parity import SILENCE
 from exporters.specification import WaveformSpecification
 
-SILENCE = "silence"
 IMPULSES = ("clicks", "lone click")
 _SEED = 20_260_101
 
@@ -20,6 +21,24 @@ def trial_signals(specification: WaveformSpecification) -> Mapping[str, Audio]:
         "lone click": lone_click(specification),
         SILENCE: np.zeros(specification.signal_shape, np.float32),
     }
+
+
+def trial_songs(specification: WaveformSpecification) -> Mapping[str, Audio]:
+    """For models whose windows are summed: of several windows, of less than one, of odd lengths.
+
+    The last frames of a song that ends within the second window's lead-in are in that window alone.
+    """
+    hop, lead_in = specification.joining.hop or 0, specification.joining.lead_in_samples
+    return {
+        "three windows": music_like(_of_length(specification, 2 * hop + 12_345)),
+        "clicks to a seam": clicks(_of_length(specification, hop - lead_in // 2)),
+        "short noise": _noise(_of_length(specification, 100_001)),
+        SILENCE: np.zeros((specification.channels, 5_000), np.float32),
+    }
+
+
+def _of_length(specification: WaveformSpecification, samples: int) -> WaveformSpecification:
+    return dataclasses.replace(specification, segment_samples=samples)
 
 
 def music_like(specification: WaveformSpecification) -> Audio:

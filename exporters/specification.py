@@ -25,6 +25,9 @@ class Joining:
         return cls(**{field.name: getattr(card, field.name) for field in fields(cls)})
 
 
+WEIGHTED_MEAN = Joining()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WaveformSpecification:
     """A model that takes `mix` [batch, channels, N] and gives one such tensor per stem, float32."""
@@ -36,7 +39,7 @@ class WaveformSpecification:
     channels: int
     segment_samples: int
     parameters: int
-    joining: Joining = Joining()
+    joining: Joining = WEIGHTED_MEAN
 
     @classmethod
     def of(cls, card: ModelCard) -> "WaveformSpecification":

@@ -2,11 +2,10 @@
 
 import copy
 import dataclasses
-from collections.abc import Callable, Iterator, Mapping
-from typing import Protocol
+from collections.abc import Iterator, Mapping
 
 import numpy as np
-import torch
+from torch import nn
 
 from exporters.audio import Audio
 from exporters.card_writer import ModelFolder, make_card
@@ -14,23 +13,18 @@ from exporters.engine import OnnxEngine, TensorDeclaration
 from exporters.errors import ModelFolderError, ParityError
 from exporters.export import specify
 from exporters.facts import facts_of
-from exporters.parity import ROUNDING_MARGIN_DB, Step, compare, compare_silence, snr_db
+from exporters.parity import ROUNDING_MARGIN_DB, Step, compare_signal, snr_db
 from exporters.reference import Reference
+from exporters.runs import Engine, Stems, run_engine, run_torch
 from exporters.signals import IMPULSES, SILENCE, trial_signals
+from exporters.song_parity import measure_songs
 from exporters.specification import BATCH_AXIS, INPUT_NAME, WaveformSpecification
 from stemcore.model_card import ModelCard, ParityFigure
 
-Stems = Mapping[str, Audio]
 BATCHES = {
     Step.BATCH_2: ("music", "noise"),
     Step.BATCH_4: ("noise", "clicks", "music", SILENCE),
 }
-
-
-class Engine(Protocol):
-    def run(self, mix: Audio) -> Mapping[str, Audio]:
-        """[batch, channels, N] to one such array per output."""
-        ...
 
 
 def verify_model(folder: ModelFolder, *, name: str, reference: Reference) -> ModelCard:
@@ -73,50 +67,58 @@ def measure(
 ) -> Iterator[ParityFigure]:
     """Each error where it arises: the rewritten graph, the engine, the company in a batch."""
     signals = trial_signals(specification)
-    alone: dict[str, Stems] = {}
-    for signal, audio in signals.items():
-        graph = _run_torch(reference.graph, audio, reference.stems)
-        alone[signal] = _run_engine(engine, audio[None])[0]
-        judge = _judge_impulse if signal in IMPULSES else _judge
-        yield from judge(reference, audio, signal=signal, graph=graph, engine=alone[signal])
+    alone = {signal: run_engine(engine, audio[None])[0] for signal, audio in signals.items()}
+    if isinstance(reference.model, nn.Module):
+        yield from _measure_segments(reference, reference.model, signals, alone)
+    else:
+        yield from measure_songs(engine, specification, reference, reference.model)
     for step, members in BATCHES.items():
-        together = _run_engine(engine, np.stack([signals[signal] for signal in members]))
+        together = run_engine(engine, np.stack([signals[signal] for signal in members]))
         for signal, stems in zip(members, together, strict=True):
-            yield _compare(alone[signal], stems, step, signal, reference.floors.of(step))
+            yield compare_signal(
+                alone[signal], stems, step=step, signal=signal, floor_db=reference.floors.of(step)
+            )
+
+
+def _measure_segments(
+    reference: Reference,
+    model: nn.Module,
+    signals: Mapping[str, Audio],
+    engine: Mapping[str, Stems],
+) -> Iterator[ParityFigure]:
+    for signal, audio in signals.items():
+        judge = _judge_impulse if signal in IMPULSES else _judge
+        yield from judge(reference, model, audio, signal=signal, engine=engine[signal])
 
 
 def _judge(
-    reference: Reference, audio: Audio, *, signal: str, graph: Stems, engine: Stems
+    reference: Reference, model: nn.Module, audio: Audio, *, signal: str, engine: Stems
 ) -> Iterator[ParityFigure]:
     """Against Demucs as it runs."""
-    truth = _run_torch(reference.model, audio, reference.stems)
+    truth = run_torch(model, audio, reference.stems)
+    graph = run_torch(reference.graph, audio, reference.stems)
     for step, stems in ((Step.GRAPH, graph), (Step.ENGINE, engine)):
-        yield _compare(truth, stems, step, signal, reference.floors.of(step))
+        yield compare_signal(
+            truth, stems, step=step, signal=signal, floor_db=reference.floors.of(step)
+        )
 
 
 def _judge_impulse(
-    reference: Reference, audio: Audio, *, signal: str, graph: Stems, engine: Stems
+    reference: Reference, model: nn.Module, audio: Audio, *, signal: str, engine: Stems
 ) -> Iterator[ParityFigure]:
     """Against Demucs in float64: it reaches the floor, or is as exact as Demucs in float32.
 
     A lone sample comes out of the input's normalisation hundreds of deviations high, where Demucs
     in float32 was seen 79 dB from itself in float64: nothing can be closer to it than it is.
     """
-    single = _run_torch(reference.model, audio, reference.stems)
-    double = _run_torch(copy.deepcopy(reference.model).double(), audio.astype("d"), reference.stems)
+    single = run_torch(model, audio, reference.stems)
+    double = run_torch(copy.deepcopy(model).double(), audio.astype("d"), reference.stems)
+    graph = run_torch(reference.graph, audio, reference.stems)
     own_db = min(snr_db(double[stem], single[stem]) for stem in reference.stems)
     reachable_db = round(own_db - ROUNDING_MARGIN_DB, 1)
     for step, stems in ((Step.GRAPH_EXACT, graph), (Step.ENGINE_EXACT, engine)):
         floor_db = min(reference.floors.of(step), reachable_db)
-        yield _compare(double, stems, step, signal, floor_db)
-
-
-def _compare(
-    truth: Stems, candidate: Stems, step: Step, signal: str, floor_db: float
-) -> ParityFigure:
-    if signal == SILENCE:
-        return compare_silence(truth, candidate, step=step, signal=signal)
-    return compare(truth, candidate, step=step, signal=signal, floor_db=floor_db)
+        yield compare_signal(double, stems, step=step, signal=signal, floor_db=floor_db)
 
 
 def _declarations(
@@ -124,23 +126,3 @@ def _declarations(
 ) -> tuple[TensorDeclaration, ...]:
     shape = (BATCH_AXIS, *specification.signal_shape)
     return tuple(TensorDeclaration(name=n, type="tensor(float)", shape=shape) for n in names)
-
-
-def _run_torch(
-    model: Callable[[torch.Tensor], torch.Tensor | tuple[torch.Tensor, ...]],
-    audio: Audio,
-    stems: tuple[str, ...],
-) -> Stems:
-    with torch.inference_mode():
-        outputs = model(torch.from_numpy(audio[None]))
-    parts = outputs if isinstance(outputs, tuple) else outputs.unbind(1)
-    return {stem: part[0].numpy() for stem, part in zip(stems, parts, strict=True)}
-
-
-def _run_engine(engine: Engine, batch: Audio) -> list[Stems]:
-    """Raises ParityError where a real output has another shape than its declaration."""
-    outputs = engine.run(batch)
-    for name, output in outputs.items():
-        if output.shape != batch.shape:
-            raise ParityError(f"{name} came out as {output.shape}, expected {batch.shape}")
-    return [{name: o[place] for name, o in outputs.items()} for place in range(len(batch))]

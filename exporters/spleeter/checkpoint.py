@@ -11,10 +11,10 @@ from pathlib import Path
 
 from exporters.errors import CheckpointError
 from exporters.facts import CHECKPOINT_SHA256
+from exporters.spleeter.configuration import PROVENANCE_FILE, RANDOM_WEIGHTS, TRAINED_ON
 from exporters.spleeter.program import Imported, SpleeterProgram
 
 PUBLISHED = ("2stems", "4stems", "5stems")
-PROVENANCE_FILE = "provenance.json"
 PUBLISHED_AS = "published_as"
 
 _NEWEST = re.compile(r'^model_checkpoint_path:\s*"(?P<path>.+)"', re.MULTILINE)
@@ -24,6 +24,10 @@ _NEWEST = re.compile(r'^model_checkpoint_path:\s*"(?P<path>.+)"', re.MULTILINE)
 class Checkpoint:
     imported: Imported
     provenance: Mapping[str, str]
+
+    @property
+    def random_weights(self) -> bool:
+        return self.provenance.get(TRAINED_ON) == RANDOM_WEIGHTS
 
 
 def load_checkpoint(

@@ -18,6 +18,10 @@ NORMS = 2 * DEPTH
 DEFAULT_FILTERS = (16, 32, 64, 128, 256, 512)
 HOPS_PER_FRAME = 4
 
+PROVENANCE_FILE = "provenance.json"
+TRAINED_ON = "trained_on"
+RANDOM_WEIGHTS = "nothing: random weights"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Configuration:

@@ -29,6 +29,7 @@ class Imported:
     configuration: Configuration
     parameters: Mapping[str, Any]
     variables: Variables
+    versions: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +51,7 @@ class SpleeterProgram:
             configuration=Configuration.from_parameters(parameters, descriptor=descriptor),
             parameters=parameters,
             variables=variables,
+            versions=document["versions"],
         )
 
     def separate(

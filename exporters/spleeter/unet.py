@@ -20,14 +20,15 @@ class UNet(nn.Module):
         filters, channels = configuration.filters, configuration.channels
         widths = (channels, *filters)
         self.down = nn.ModuleList(
-            nn.Conv2d(*width, KERNEL, stride=2) for width in zip(widths[:-1], filters, strict=True)
+            nn.Conv2d(inner, outer, KERNEL, stride=2)
+            for inner, outer in zip(widths[:-1], filters, strict=True)
         )
         self.down_norms = nn.ModuleList(map(_norm, filters[:-1]))
         outputs = (*reversed(filters[:-1]), 1)
         inputs = (filters[-1], *(2 * width for width in outputs[:-1]))
         self.up = nn.ModuleList(
-            nn.ConvTranspose2d(*width, KERNEL, stride=2)
-            for width in zip(inputs, outputs, strict=True)
+            nn.ConvTranspose2d(inner, outer, KERNEL, stride=2)
+            for inner, outer in zip(inputs, outputs, strict=True)
         )
         self.up_norms = nn.ModuleList(map(_norm, outputs))
         self.last = nn.Conv2d(1, channels, 4, dilation=2, padding=3)

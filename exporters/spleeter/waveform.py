@@ -51,11 +51,19 @@ class WaveformSpleeter(nn.Module):
         if self.configuration.softmax:
             shares = torch.stack(logits, dim=-1).softmax(dim=-1).unbind(dim=-1)
         else:
-            shares = [values.sigmoid() for values in logits]
+            shares = [logistic(values) for values in logits]
         return [share * magnitudes for share in shares]
 
     def _signal(self, spectrum: Tensor) -> Tensor:
         return overlap_add(self.synthesis(spectrum), hops_per_frame=HOPS_PER_FRAME)
+
+
+def logistic(values: Tensor) -> Tensor:
+    """The sigmoid, exact to its own size where it is tiny: masks are ratios of such values.
+
+    ONNX Runtime's own operator is right to 1e-7 of 1, and nothing below 1.5e-8: 36 dB were left.
+    """
+    return 1 / (1 + (-values).exp())
 
 
 def ratio_masks(estimates: list[Tensor]) -> list[Tensor]:

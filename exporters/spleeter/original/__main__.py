@@ -4,6 +4,7 @@ import argparse
 import json
 import os
 import sys
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +35,8 @@ def _read(options: argparse.Namespace) -> None:
     variables = read_variables(options.checkpoint)
     descriptor, parameters = parameters_of(variables, suffix=options.suffix)
     parameters["model_dir"] = str(options.checkpoint.resolve())
-    document = {"descriptor": descriptor, "parameters": parameters}
+    versions = {name: version(name) for name in ("spleeter", "tensorflow")}
+    document = {"descriptor": descriptor, "parameters": parameters, "versions": versions}
     (options.output / "configuration.json").write_text(json.dumps(document))
     np.savez(options.output / "variables.npz", **variables)
 

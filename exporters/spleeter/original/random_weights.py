@@ -1,5 +1,6 @@
 """Spleeter checkpoints from a seed, for tests and benchmarks."""
 
+import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 from spleeter.model import EstimatorSpecBuilder
 
+from exporters.spleeter.configuration import PROVENANCE_FILE, RANDOM_WEIGHTS, TRAINED_ON
 from synthesis import song
 
 CHECKPOINT = "model"
@@ -27,6 +29,7 @@ def save_random_checkpoint(parameters: Mapping[str, Any], directory: Path, *, se
         tf.compat.v1.train.create_global_step().initializer.run()
         saver = tf.compat.v1.train.Saver(save_relative_paths=True)
         saver.save(session, str(directory / CHECKPOINT), write_meta_graph=False)
+    (directory / PROVENANCE_FILE).write_text(json.dumps({TRAINED_ON: RANDOM_WEIGHTS}))
 
 
 def draw_weights(variables: Iterable[Any], session: Any, rng: np.random.Generator) -> None:
