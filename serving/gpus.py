@@ -2,8 +2,6 @@
 
 import ctypes
 import ctypes.util
-import shutil
-import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,24 +9,16 @@ from typing import Any
 
 from serving.errors import ModelRefused, RefusalReason
 from serving.inspection import VerifiedModel
+from stemcore.gpus import (
+    BUILT_BY_TENSORRT,
+    BUILT_FOR_CAPABILITY,
+    BUILT_FOR_GPU,
+    Gpu,
+    visible_gpus,
+)
 
 PLAN_BACKEND = "tensorrt"
-# What exporters.tensorrt_plan writes into a card's provenance.
-BUILT_FOR_GPU = "gpu"
-BUILT_FOR_CAPABILITY = "gpu_compute_capability"
-BUILT_BY = "tensorrt"
-
 _CACHE_PARAMETERS = ("trt_engine_cache_path", "trt_timing_cache_path")
-_QUERY = ("nvidia-smi", "--query-gpu=name,compute_cap", "--format=csv,noheader")
-_QUERY_TIMEOUT_S = 30
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Gpu:
-    """`compute_capability` as "9.0"."""
-
-    name: str
-    compute_capability: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,7 +30,7 @@ class Accelerators:
 
     @classmethod
     def found(cls) -> "Accelerators":
-        return cls(gpus=tuple(_gpus()), tensorrt=_tensorrt_version())
+        return cls(gpus=visible_gpus(), tensorrt=_tensorrt_version())
 
 
 def wanted_by(model: VerifiedModel) -> bool:
@@ -98,7 +88,7 @@ def _differences(model: VerifiedModel, here: Accelerators) -> Iterator[str]:
     )
     for gpu in sorted(set(here.gpus) - {made_for}, key=lambda each: each.name):
         yield f"for {_told(made_for)}, here is {_told(gpu)}"
-    maker = built.get(BUILT_BY, "unknown")
+    maker = built.get(BUILT_BY_TENSORRT, "unknown")
     if _release(maker) != _release(here.tensorrt or ""):
         yield f"with TensorRT {maker}, here is {here.tensorrt or 'none'}"
 
@@ -110,20 +100,6 @@ def _told(gpu: Gpu) -> str:
 def _release(version: str) -> list[str]:
     """Major, minor and patch: the build number makes no other format."""
     return version.split(".")[:3]
-
-
-def _gpus() -> Iterator[Gpu]:
-    if shutil.which(_QUERY[0]) is None:
-        return
-    try:
-        found = subprocess.run(
-            _QUERY, capture_output=True, text=True, check=False, timeout=_QUERY_TIMEOUT_S
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return
-    for line in found.stdout.splitlines() if found.returncode == 0 else ():
-        name, _, capability = line.rpartition(",")
-        yield Gpu(name=name.strip(), compute_capability=capability.strip())
 
 
 def _tensorrt_version() -> str | None:

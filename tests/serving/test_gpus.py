@@ -5,9 +5,10 @@ import pytest
 
 from serving import launcher
 from serving.errors import ModelRefused, RefusalReason
-from serving.gpus import Accelerators, Gpu, check
+from serving.gpus import Accelerators, check
 from serving.inspection import VerifiedModel, verify
 from serving.settings import ServingSettings
+from stemcore.gpus import Gpu
 from tests.serving.small_models import rewrite, write_model
 
 H200 = Gpu(name="NVIDIA H200", compute_capability="9.0")
