@@ -1,5 +1,6 @@
 """Demucs' own loop and our pipeline, both around one ONNX engine, and how far they agree."""
 
+import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -118,26 +119,29 @@ class Decoded:
 
 def song(frames: int, *, seed: int = 3) -> Samples:
     """Chords, noise bursts and an offset, with differing sides; (frames, 2)."""
-    random = np.random.default_rng(seed)
+    noise = np.random.default_rng(seed)
     time = np.arange(frames) / RATE
     envelope = 0.2 + np.exp(-6 * (time % 0.37))
     sides = [
         sum(np.sin(2 * np.pi * f * time + phase) for f in (110.0, 164.8, 220.5 + phase))
-        + random.standard_normal(frames) * envelope
+        + noise.standard_normal(frames) * envelope
         for phase in (0.0, 0.7)
     ]
     return (0.1 * np.stack(sides, axis=1) + 0.01).astype(np.float32)
 
 
-def demucs_stems(model: Model, samples: Samples, *, overlap: float) -> Samples:
-    """What `demucs.api.Separator.separate_tensor` computes with shifts=0; (stems, 2, frames)."""
+def demucs_stems(
+    model: Model, samples: Samples, *, overlap: float, shifts: int = 0, seed: int = 0
+) -> Samples:
+    """What `demucs.api.Separator.separate_tensor` computes after a seed; (stems, 2, frames)."""
+    random.seed(seed)
     wav = torch.from_numpy(samples.T.copy())
     reference = wav.mean(0)
     mean, deviation = reference.mean(), reference.std() + 1e-8
     stems = apply_model(
         DemucsModel(model),  # type: ignore[arg-type]
         ((wav - mean) / deviation)[None],
-        shifts=0,
+        shifts=shifts,
         split=True,
         overlap=overlap,
     )
@@ -152,15 +156,20 @@ async def our_stems(
     overlap: float,
     window: int = 2,
     plan_type: type[SegmentPlan] = SegmentPlan,
+    delays_samples: Sequence[int] = (0,),
 ) -> Samples:
     """The same through spool, windows, overlap-add and tape."""
     card = model.card
     facts = spool(Decoded(samples=samples), folder / "mix.pcm", sample_rate_hz=RATE)
-    plan = plan_type(
-        total_samples=facts.frames,
-        segment_samples=card.segment_samples,
-        hop_samples=card.hop_samples(overlap),
-    )
+    plans = [
+        plan_type(
+            total_samples=facts.frames,
+            segment_samples=card.segment_samples,
+            hop_samples=card.hop_samples(overlap),
+            delay_samples=delay_samples,
+        )
+        for delay_samples in delays_samples
+    ]
     engine = Engine(
         separator=InProcessSeparator(model.engine),
         scheduler=SegmentScheduler(window=window),
@@ -180,13 +189,13 @@ async def our_stems(
         separation = Separation(
             mix=mix,
             engine=engine,
-            plans=[plan],
+            plans=plans,
             recipe=Recipe.of_stems(card.stem_names),
             scratch=folder / "passes.pcm",
         )
         await separation.onto(tape, on_segment=on_segment)
         stems = [[block async for block in tape.blocks(stem)] for stem in card.stem_names]
-    assert done == list(range(1, len(plan) + 1))
+    assert done == list(range(1, sum(map(len, plans)) + 1))
     return np.stack([np.concatenate(blocks).T for blocks in stems])
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from exporters.htdemucs.random_weights import SIZES
 from orchestrator.audio.segments import Segment, SegmentPlan
+from orchestrator.audio.shifts import delays
 from tests.exporters.loops import (
     RATE,
     Model,
@@ -80,6 +81,19 @@ async def test_stems_agree_with_demucs_own_loop(
     samples = song(length)
     ours = await our_stems(model, samples, tmp_path, overlap=overlap)
     assert agreement_db(ours, demucs_stems(model, samples, overlap=overlap)) >= REQUIRED_DB
+
+
+@pytest.mark.parametrize("length", [2, STRIDE + 1, 4 * SEGMENT])
+async def test_shifts_are_demucs_own_for_its_seed(
+    model: Model, tmp_path: Path, length: int
+) -> None:
+    samples = song(length)
+    drawn = delays(2, seed=5, sample_rate_hz=RATE)
+    ours = await our_stems(model, samples, tmp_path, overlap=0.25, delays_samples=drawn)
+    demucs = demucs_stems(model, samples, overlap=0.25, shifts=2, seed=5)
+    assert agreement_db(ours, demucs) >= REQUIRED_DB
+    others = demucs_stems(model, samples, overlap=0.25, shifts=2, seed=6)
+    assert agreement_db(ours, others) < REQUIRED_DB
 
 
 @pytest.mark.parametrize("length", [SEGMENT - 1, STRIDE + 1])
