@@ -106,6 +106,34 @@ async def test_demo_leaves_the_stems_of_a_given_song_and_nothing_else(
     assert processes_below(runtimes / "run-") == []
 
 
+async def test_demo_for_a_purpose_leaves_what_the_purpose_is(
+    runtimes: Path, tmp_path: Path
+) -> None:
+    """On a song of ours, whose instrumental is known; the model is the preset's to choose."""
+    out = tmp_path / "out"
+    arguments = ("demo", "--preset", "karaoke", "--out", str(out))
+    arguments += ("--repository", str(TINY_REPOSITORY), "--seconds", "9")
+    async with program(runtimes, *arguments) as process:
+        output = await whole_output(process)
+    assert process.returncode == 0, output
+    assert {path.name for path in out.iterdir()} == {
+        "song.wav",
+        "instrumental.wav",
+        "result.json",
+    }
+    result = json.loads((out / "result.json").read_text())
+    assert (result["parameters"]["preset"], result["parameters"]["stems"]) == (
+        "karaoke",
+        ["instrumental"],
+    )
+    assert f"{result['parameters']['model']} makes instrumental" in output
+    scored = [line for line in output.splitlines() if "instrumental" in line and "│" in line]
+    assert len(scored) == 1
+    assert (
+        soundfile.info(out / "instrumental.wav").frames == soundfile.info(out / "song.wav").frames
+    )
+
+
 async def test_demo_tells_why_a_file_was_turned_down(runtimes: Path, tmp_path: Path) -> None:
     text = tmp_path / "song.mp3"
     text.write_text("these are words\n" * 100)
