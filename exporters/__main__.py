@@ -1,4 +1,4 @@
-"""python -m exporters: export a checkpoint, verify the export, annotate its card."""
+"""python -m exporters: pull or export a model, verify the export, annotate its card."""
 
 import argparse
 import logging
@@ -6,16 +6,17 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from exporters.bag import export_bag, verified
+from exporters.bag import exported, verified
 from exporters.card_writer import ModelFolder
 from exporters.errors import CheckpointError, ExportError, ModelFolderError
-from exporters.export import annotate_model, export_model
+from exporters.export import annotate_model
 from exporters.facts import read_facts
 from exporters.htdemucs.checkpoint import RANDOM_WEIGHTS, TRAINED_ON, save_checkpoint
 from exporters.htdemucs.random_weights import SIZES, random_htdemucs
 from exporters.profiles import PROFILES
+from exporters.pull import install, served_name
 from exporters.reference import BagReference, Reference
-from exporters.registry import FAMILIES, SPECIALISTS
+from exporters.registry import FAMILIES, SPECIALISTS, loader_of
 from stemcore.model_card import ModelCard, ParityFigure
 
 
@@ -30,23 +31,32 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _export(options: argparse.Namespace) -> int:
-    chosen: dict[str, Any] = {
-        "name": options.name,
-        "repository": options.repository,
-        "profile": options.profile,
-        "threads": options.threads,
-        "facts": options.facts and read_facts(options.facts),
-    }
     reference = _load(options.family, options)
-    if isinstance(reference, BagReference):
-        card = export_bag(reference, **chosen).read_card()
-    else:
-        card = export_model(reference, **chosen).read_card()
+    card = exported(reference, name=options.name, **_choices(options)).read_card()
     for name in card.parts or [card.name]:
         model = ModelFolder(options.repository / name).model
         size_mb = model.stat().st_size / 1e6
         sys.stdout.write(f"{model}: {size_mb:.1f} MB, not verified yet\n")
     return 0
+
+
+def _pull(options: argparse.Namespace) -> int:
+    load, source = loader_of(options.model)
+    name = options.name or served_name(options.model)
+    cards = install(load(source), name=name, **_choices(options))
+    for card in cards:
+        _told(card)
+    sys.stdout.write(f"{options.repository / name}: installed\n")
+    return 0
+
+
+def _choices(options: argparse.Namespace) -> dict[str, Any]:
+    return {
+        "repository": options.repository,
+        "profile": options.profile,
+        "threads": options.threads,
+        "facts": options.facts and read_facts(options.facts),
+    }
 
 
 def _verify(options: argparse.Namespace) -> int:
@@ -105,12 +115,15 @@ def _parser() -> argparse.ArgumentParser:
     export = commands.add_parser("export", help="checkpoint to model folder")
     export.add_argument("family", choices=sorted(FAMILIES))
     export.add_argument("--name", required=True, help="Triton model name")
-    export.add_argument("--profile", choices=sorted(PROFILES), default="cpu")
-    export.add_argument("--threads", type=int, default=0, help="per instance; 0: all cores")
-    _add_repository(export)
-    _add_facts(export)
+    _add_choices(export)
     _add_checkpoint(export)
     export.set_defaults(command=_export)
+
+    pull = commands.add_parser("pull", help="fetch a published model, export, verify, install")
+    pull.add_argument("model", help="htdemucs, htdemucs_6s, htdemucs_ft, spleeter:4stems, ...")
+    pull.add_argument("--name", help="Triton model name; without one the model's own")
+    _add_choices(pull)
+    pull.set_defaults(command=_pull)
 
     verify = commands.add_parser("verify", help="compare a model folder with its checkpoint")
     verify.add_argument("name", help="Triton model name")
@@ -131,6 +144,13 @@ def _parser() -> argparse.ArgumentParser:
     random.add_argument("--output", type=Path, required=True)
     random.set_defaults(command=_random_checkpoint)
     return parser
+
+
+def _add_choices(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--profile", choices=sorted(PROFILES), default="cpu")
+    command.add_argument("--threads", type=int, default=0, help="per instance; 0: all cores")
+    _add_repository(command)
+    _add_facts(command)
 
 
 def _add_repository(command: argparse.ArgumentParser) -> None:

@@ -3,6 +3,7 @@
 import dataclasses
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from exporters.audio import Audio
 from exporters.card_writer import ModelFolder, new_models
@@ -18,6 +19,13 @@ from stemcore.model_card import ModelCard, Profile, StemSource
 
 def part_name(bag: str, stem: str) -> str:
     return f"{bag}-{stem}"
+
+
+def exported(reference: Reference | BagReference, **choices: Any) -> ModelFolder:
+    """`export_model` or `export_bag`, whose `choices` are the same."""
+    if isinstance(reference, BagReference):
+        return export_bag(reference, **choices)
+    return export_model(reference, **choices)
 
 
 def export_bag(

@@ -7,7 +7,6 @@ its class by import path. Here both are read against a list of allowed classes.
 import hashlib
 import json
 import pickle
-import urllib.error
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -21,7 +20,6 @@ from demucs.demucs import Demucs
 from demucs.hdemucs import HDemucs
 from demucs.htdemucs import HTDemucs
 from demucs.pretrained import REMOTE_ROOT, get_model
-from demucs.repo import ModelLoadingError
 from demucs.states import load_model
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
@@ -39,7 +37,8 @@ _FORM_KEYS = ("klass", "args", "kwargs", "structure")
 Fetch = Callable[[str], Any]
 
 PRETRAINED = tuple(sorted(path.stem for path in REMOTE_ROOT.glob("*.yaml")))
-FETCH_FAILURES = (OSError, urllib.error.URLError, ModelLoadingError)
+# torch.hub tells a wrong checksum by RuntimeError, as Demucs does by a kind of it.
+FETCH_FAILURES = (OSError, EOFError, pickle.UnpicklingError, RuntimeError)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,8 +74,9 @@ def fetch_pretrained(name: str, fetch: Fetch = get_model) -> Any:
         return fetch(name)
     except FETCH_FAILURES as error:
         raise CheckpointError(
-            f"Demucs could not fetch {name!r} ({error}); without a network, pass a .th or "
-            ".safetensors file that was fetched elsewhere as --checkpoint"
+            f"Demucs could not fetch {name!r} ({error}); without a network, export a .th or "
+            ".safetensors file that was fetched elsewhere: python -m exporters export htdemucs "
+            f"--checkpoint FILE --name {name}"
         ) from error
 
 

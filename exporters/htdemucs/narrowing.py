@@ -6,7 +6,7 @@ side, and only then come masks and inverse transforms, each stem's own.
 
 from demucs.hdemucs import HDecLayer
 from demucs.htdemucs import HTDemucs
-from torch import nn
+from torch import Tensor, nn
 
 from exporters.errors import UnsupportedModel
 
@@ -31,5 +31,5 @@ def _narrow_layer(layer: nn.Module, *, place: int, count: int) -> None:
     convolution.out_channels = share
 
 
-def _kept(values: nn.Parameter) -> nn.Parameter:
+def _kept(values: Tensor) -> nn.Parameter:
     return nn.Parameter(values.clone(), requires_grad=False)

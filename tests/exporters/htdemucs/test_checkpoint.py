@@ -16,6 +16,7 @@ from safetensors.torch import save_file
 from exporters.errors import CheckpointError, UnsafeCheckpoint, UnsupportedModel
 from exporters.htdemucs.checkpoint import load_checkpoint, save_checkpoint
 from exporters.htdemucs.waveform import arguments_of
+from tests.exporters.htdemucs.packages import package_of
 
 
 def refuse_to_fetch(name: str) -> Any:
@@ -30,15 +31,6 @@ def load(source: Path | str, **options: Any) -> HTDemucs:
 def same(a: torch.nn.Module, b: torch.nn.Module) -> bool:
     state, other = a.state_dict(), b.state_dict()
     return state.keys() == other.keys() and all(torch.equal(state[k], other[k]) for k in state)
-
-
-def package_of(model: HTDemucs, **changes: Any) -> dict[str, Any]:
-    """What demucs.states.serialize_model puts into a `.th` file."""
-    args, kwargs = arguments_of(model)
-    state = {name: tensor.half() for name, tensor in model.state_dict().items()}
-    training = {"dset": {"samplerate": 44100}, "seed": 42}
-    package = {"klass": HTDemucs, "args": args, "kwargs": kwargs, "state": state}
-    return package | {"training_args": training} | changes
 
 
 class Bomb:
@@ -167,5 +159,7 @@ def test_without_a_network_the_error_says_what_helps() -> None:
     def fail(_: str) -> Any:
         raise urllib.error.URLError("name resolution failed")
 
-    with pytest.raises(CheckpointError, match=r"pass a \.th or \.safetensors file"):
+    with pytest.raises(
+        CheckpointError, match=r"without a network, export a \.th"
+    ):
         load("htdemucs", fetch=fail)
