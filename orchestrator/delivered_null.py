@@ -1,17 +1,17 @@
 """How far the files, as they are decoded, are from adding up to the song."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import log10
 
 import numpy as np
 from numpy.typing import NDArray
 
-from orchestrator.audio.resample import RateConverter
 from orchestrator.audio.wav import quantised
 from orchestrator.delivery import DeliveryReport, FileFormat, Shaper, gain_of
-from orchestrator.mix import CHANNELS, Mix
+from orchestrator.finishing import Recipe
+from orchestrator.full_band import FullBand
 from orchestrator.null_test import NullTest
 from orchestrator.tape import Tape
 from stemcore.model_card import ModelCard
@@ -36,46 +36,44 @@ class DeliveredNull:
         return 20 * log10(self.gain)
 
 
-def complete_set(files: Sequence[WantedFile], card: ModelCard) -> Sequence[str]:
-    """Names of files that make up the song: all stems, or one and its complement; maybe none."""
-    stems = [file.name for file in files if file.made_by is MadeBy.MODEL]
+def complete_set(recipe: Recipe, card: ModelCard) -> Sequence[WantedFile]:
+    """Files that make up the song: all stems, or one and its complement; maybe none."""
+    stems = {file.stem: file for file in recipe.files if file.made_by is MadeBy.MODEL}
     if set(stems) == set(card.stem_names):
-        return stems
-    for file in files:
+        return list(stems.values())
+    for file in recipe.files:
         if file.made_by is not MadeBy.MODEL and file.stem in stems:
-            return [file.stem, file.name]
+            return [stems[file.stem], file]
     return []
 
 
 async def delivered_null(
-    mix: Mix, tape: Tape, names: Sequence[str], *, file: FileFormat
+    band: FullBand, tape: Tape, shares: Mapping[str, float], *, file: FileFormat
 ) -> DeliveredNull:
     """Shape and quantise the files once more, in step, while the tape grows.
 
-    The song is the mix that the model was given, at the files' rate and, with `rescale`, their
-    gain. `names` must be of files of one gain.
+    `shares` are the files with their shares of the song. They are compared with the song at their
+    rate and, with `rescale`, their gain, which must be one for all.
     """
-    source_hz = mix.facts.sample_rate_hz
-    gain = await gain_of(tape, names[0], file)
+    gain = await gain_of(tape, next(iter(shares)), file)
     result = DeliveredNull(gain=float(gain))
-    converter = RateConverter(source_hz=source_hz, target_hz=file.sample_rate_hz, channels=CHANNELS)
+    song = band.song(rate_hz=file.sample_rate_hz, total_frames=file.frames)
     shapers = {
-        name: Shaper(file, source_hz=source_hz, gain=gain, report=DeliveryReport())
-        for name in names
+        name: Shaper(file, band=band, share=share, gain=gain, report=DeliveryReport())
+        for name, share in shares.items()
     }
 
-    def compare(song: Samples, shaped: Callable[[str], Samples]) -> None:
-        summed = sum(_decoded(shaped(name), file.bit_depth) for name in names)
-        result.null.add_sum(song * np.float64(gain), np.asarray(summed))
+    def compare(shaped: Callable[[str], Samples]) -> None:
+        files = [_decoded(shaped(name), file.bit_depth) for name in shapers]
+        summed = np.sum(files, axis=0)
+        result.null.add_sum(song.take(len(summed)) * np.float64(gain), summed)
 
     def push(position: int, frames: int) -> None:
-        song = converter.push(np.ascontiguousarray(mix.window(position, frames).T))
-        compare(song, lambda name: shapers[name].push(tape.read(name, position, frames=frames)))
+        compare(lambda name: shapers[name].push(tape.read(name, position, frames=frames)))
 
     async for position, frames in tape.stretches():
         await to_its_end(asyncio.to_thread(push, position, frames))
-    rest = converter.finish(total_frames=file.frames)
-    await to_its_end(asyncio.to_thread(compare, rest, lambda name: shapers[name].finish()))
+    await to_its_end(asyncio.to_thread(compare, lambda name: shapers[name].finish()))
     return result
 
 

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from orchestrator.audio.resample import RateConverter
+from orchestrator.full_band import FullBand, Song
 from orchestrator.mix import CHANNELS
 from orchestrator.tape import Tape
 from stemcore.separation_request import AudioFormat, ClipMode, OutputOptions
@@ -86,25 +87,55 @@ class DeliveryReport:
 
 
 class Shaper:
-    """Blocks (frames, channels) of a stem as they go into its file: level, rate, length."""
+    """Blocks (frames, channels) of a stem as they go into its file: level, rate, length.
+
+    The `share` of the song that is in it comes from the song itself where rates differ.
+    """
 
     def __init__(
-        self, file: FileFormat, *, source_hz: int, gain: np.float32, report: DeliveryReport
+        self,
+        file: FileFormat,
+        *,
+        band: FullBand,
+        share: float,
+        gain: np.float32,
+        report: DeliveryReport,
     ) -> None:
         self._file = file
+        self._mix = band.mix
+        self._share = np.float32(share)
         self._gain = gain
         self._report = report
+        self._position = 0
         self._converter = RateConverter(
-            source_hz=source_hz, target_hz=file.sample_rate_hz, channels=CHANNELS
+            source_hz=band.mix.facts.sample_rate_hz,
+            target_hz=file.sample_rate_hz,
+            channels=CHANNELS,
         )
+        self._song: Song | None = None
+        if share and band.serves(file.sample_rate_hz):
+            self._song = band.song(rate_hz=file.sample_rate_hz, total_frames=file.frames)
 
     def push(self, block: Samples) -> Samples:
         """The next block."""
-        return self._levelled(self._converter.push(block))
+        if self._song is not None:
+            mix = self._mix.window(self._position, len(block)).T
+            self._position += len(block)
+            block = np.ascontiguousarray(block - self._part_of(mix))
+        return self._levelled(self._with_song(self._converter.push(block)))
 
     def finish(self) -> Samples:
         """The rest, so that all together has the file's frames."""
-        return self._levelled(self._converter.finish(total_frames=self._file.frames))
+        tail = self._converter.finish(total_frames=self._file.frames)
+        return self._levelled(self._with_song(tail))
+
+    def _with_song(self, block: Samples) -> Samples:
+        if self._song is None:
+            return block
+        return block + self._part_of(self._song.take(len(block)))
+
+    def _part_of(self, song: Samples) -> Samples:
+        return song * self._share
 
     def _levelled(self, block: Samples) -> Samples:
         block = block if self._gain == 1 else block * self._gain
@@ -115,12 +146,18 @@ class Shaper:
 
 
 async def delivered_blocks(
-    tape: Tape, stem: str, *, source_hz: int, file: FileFormat, report: DeliveryReport
+    tape: Tape,
+    name: str,
+    *,
+    band: FullBand,
+    share: float,
+    file: FileFormat,
+    report: DeliveryReport,
 ) -> AsyncIterator[Samples]:
     """The stem as it goes into the file: rescaled or clamped, at the file's rate and length."""
-    gain = await gain_of(tape, stem, file)
-    shaper = Shaper(file, source_hz=source_hz, gain=gain, report=report)
-    async for block in tape.blocks(stem):
+    gain = await gain_of(tape, name, file)
+    shaper = Shaper(file, band=band, share=share, gain=gain, report=report)
+    async for block in tape.blocks(name):
         yield await timed(report, partial(shaper.push, block))
     yield await timed(report, shaper.finish)
 

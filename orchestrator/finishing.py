@@ -59,6 +59,24 @@ class Recipe:
             (stem, MadeBy.MODEL) for stem in self.stems
         ]
 
+    def share_of_song(self, file: WantedFile) -> float:
+        """How much of the song itself is in a file: all, in what is the song without a stem.
+
+        Consistent stems have equal parts in it, as far as the model has not heard it.
+        """
+        of_stem = 1 / len(self.stems) if self.consistency else 0.0
+        return of_stem if file.made_by is MadeBy.MODEL else self._share_of_others(file, of_stem)
+
+    def _share_of_others(self, file: WantedFile, of_stem: float) -> float:
+        if file.made_by is MadeBy.SUBTRACTION:
+            return 1 - of_stem
+        return of_stem * (len(self.stems) - 1)
+
+    @property
+    def leans_on_song(self) -> bool:
+        """Whether any file has a share of the song itself."""
+        return any(self.share_of_song(file) for file in self.files)
+
     def _file(self, file: WantedFile, stems: Samples, mix: Samples) -> Samples:
         match file.made_by:
             case MadeBy.MODEL:

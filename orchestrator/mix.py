@@ -3,9 +3,10 @@
 import hashlib
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol, Self
+from typing import BinaryIO, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,6 +39,11 @@ class MixFacts:
     normalisation: Normalisation
     peak: float
     sha256: str
+
+    @property
+    def of_original(self) -> "MixFacts":
+        """Of the file that holds the mix at the source's own rate."""
+        return replace(self, frames=self.source_frames, sample_rate_hz=self.source.sample_rate_hz)
 
 
 class SourceStream(Protocol):
@@ -87,9 +93,12 @@ class Mix:
         return slice(first, max(first, last))
 
 
-def spool(stream: SourceStream, path: Path, *, sample_rate_hz: int) -> MixFacts:
+def spool(
+    stream: SourceStream, path: Path, *, sample_rate_hz: int, original: Path | None = None
+) -> MixFacts:
     """Mix down, resample and write a decoded stream in one pass; blocks.
 
+    With `original` the mix is written there at the source's rate too, where that is another one.
     Raises InvalidInput for samples that are no numbers and Unavailable when scratch is full.
     """
     source = stream.facts
@@ -98,11 +107,17 @@ def spool(stream: SourceStream, path: Path, *, sample_rate_hz: int) -> MixFacts:
         source_hz=source.sample_rate_hz, target_hz=sample_rate_hz, channels=CHANNELS
     )
     source_frames = 0
-    with scratch_errors(), path.open("xb", buffering=0) as file:
-        spooled = _Spool(file.fileno())
+    with scratch_errors(), ExitStack() as files:
+        spooled = _Spool(files.enter_context(path.open("xb", buffering=0)).fileno())
+        kept: BinaryIO | None = None
+        if original is not None and source.sample_rate_hz != sample_rate_hz:
+            kept = files.enter_context(original.open("xb", buffering=0))
         for block in stream.blocks():
             source_frames += len(block)
-            spooled.write(converter.push(mixed_down(_checked(block), matrix)))
+            mixed = mixed_down(_checked(block), matrix)
+            if kept is not None:
+                write_fully(kept.fileno(), np.ascontiguousarray(mixed))
+            spooled.write(converter.push(mixed))
         frames = scaled_frames(
             source_frames, source_hz=source.sample_rate_hz, target_hz=sample_rate_hz
         )

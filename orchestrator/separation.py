@@ -7,14 +7,14 @@ from functools import partial
 from pathlib import Path
 from time import monotonic
 
-from orchestrator.audio.resample import scaled_frames
 from orchestrator.claims import Claim, ClaimBook, Outcome, Progress
 from orchestrator.delivered_null import DeliveredNull, complete_set, delivered_null
-from orchestrator.delivery import FileFormat, StemEncoder
+from orchestrator.delivery import StemEncoder
 from orchestrator.finishing import Recipe
+from orchestrator.full_band import FullBand, open_band
 from orchestrator.joining import Engine, JoinReport, Separation
 from orchestrator.ledger import Ledger
-from orchestrator.mix import FRAME_BYTES, Mix, MixFacts, spool
+from orchestrator.mix import FRAME_BYTES, MixFacts, spool
 from orchestrator.models import Models
 from orchestrator.pass_mean import PassMean
 from orchestrator.plans import plans_of
@@ -22,7 +22,7 @@ from orchestrator.scratch import Scratch
 from orchestrator.segment_scheduler import SegmentScheduler, Share
 from orchestrator.separator import StemSeparator
 from orchestrator.sources import fetch, storage_errors
-from orchestrator.storing import Delivery, Storing
+from orchestrator.storing import Delivery, Storing, file_format_of
 from orchestrator.tape import Tape
 from orchestrator.task_errors import single_error
 from orchestrator.verdict import measures_of, warnings_of
@@ -104,10 +104,10 @@ class SeparationRun:
         facts = await self._mix_down()
         self.workshop.scratch.require(self._scratch_bytes(facts.frames))
         with (
-            Mix(self._mix_path, facts) as mix,
+            open_band(self._mix_path, self._original_path, facts) as band,
             Tape(self.folder, stems=self.request.stems, total_frames=facts.frames) as tape,
         ):
-            made = await self._separate(mix, tape)
+            made = await self._separate(band, tape)
         return Outcome(
             results=[delivery.file for delivery in made.deliveries],
             ledger=self.ledger.to_dict(),
@@ -126,6 +126,10 @@ class SeparationRun:
     def _mix_path(self) -> Path:
         return self.folder / "mix.pcm"
 
+    @property
+    def _original_path(self) -> Path:
+        return self.folder / "original.pcm"
+
     async def _mix_down(self) -> MixFacts:
         source = self.folder / "source"
         await self.progress(0.0, stage="fetching")
@@ -133,17 +137,22 @@ class SeparationRun:
         with self.ledger.timed("fetch_s"), self.workshop.watch.stage(Stage.FETCH):
             await fetch(self.workshop.store, self.claim, source)
         await self.progress(FETCHED, stage="decoding")
-        consume = partial(spool, path=self._mix_path, sample_rate_hz=self.card.sample_rate)
+        consume = partial(
+            spool,
+            path=self._mix_path,
+            sample_rate_hz=self.card.sample_rate,
+            original=self._original_path if self.recipe.leans_on_song else None,
+        )
         with self.ledger.timed("decode_s"), self.workshop.watch.stage(Stage.DECODE):
             facts = await self.workshop.decoder.decode(source, consume)
         await asyncio.to_thread(source.unlink)
         return facts
 
-    async def _separate(self, mix: Mix, tape: Tape) -> "Made":
+    async def _separate(self, band: FullBand, tape: Tape) -> "Made":
         separation = Separation(
-            mix=mix,
+            mix=band.mix,
             engine=self._engine(),
-            plans=plans_of(self.request, self.card, frames=mix.facts.frames),
+            plans=plans_of(self.request, self.card, frames=band.mix.facts.frames),
             recipe=self.recipe,
             scratch=self.folder / "passes.pcm",
         )
@@ -151,7 +160,7 @@ class SeparationRun:
         await tell(0)
         with single_error():
             async with asyncio.TaskGroup() as group:
-                deliveries, null = self._deliveries(group, mix, tape)
+                deliveries, null = self._deliveries(group, band, tape)
                 with self.workshop.watch.stage(Stage.SEPARATE):
                     joined = await separation.onto(tape, on_segment=tell)
                 await self.progress(SEPARATED, stage="storing")
@@ -175,40 +184,29 @@ class SeparationRun:
         )
 
     def _deliveries(
-        self, group: asyncio.TaskGroup, mix: Mix, tape: Tape
+        self, group: asyncio.TaskGroup, band: FullBand, tape: Tape
     ) -> tuple[Sequence[asyncio.Task[Delivery]], asyncio.Task[DeliveredNull] | None]:
-        file = self._file_format(mix.facts)
+        file = file_format_of(self.request, band.mix.facts)
         storing = Storing(
             store=self.workshop.store,
             encoder=self.workshop.encoder,
             watch=self.workshop.watch,
             prefix=self.claim.result_prefix,
             folder=self.folder,
+            recipe=self.recipe,
         )
         deliveries = [
             group.create_task(
-                storing.deliver(tape, wanted, file=file, source_hz=self.card.sample_rate),
-                name=f"deliver {wanted.name}",
+                storing.deliver(tape, wanted, file=file, band=band), name=f"deliver {wanted.name}"
             )
             for wanted in self.recipe.files
         ]
-        names = complete_set(self.recipe.files, self.card)
-        if not (self.recipe.consistency and names):
+        together = complete_set(self.recipe, self.card)
+        if not (self.recipe.consistency and together):
             return deliveries, None
-        measured = delivered_null(mix, tape, names, file=file)
+        shares = {wanted.name: self.recipe.share_of_song(wanted) for wanted in together}
+        measured = delivered_null(band, tape, shares, file=file)
         return deliveries, group.create_task(measured, name="null depth")
-
-    def _file_format(self, facts: MixFacts) -> FileFormat:
-        source_hz = facts.source.sample_rate_hz
-        target_hz = self.request.output.sample_rate_hz or source_hz
-        frames = scaled_frames(facts.source_frames, source_hz=source_hz, target_hz=target_hz)
-        return FileFormat.of(
-            self.request.output,
-            clip=self.request.clip,
-            rate_hz=target_hz,
-            frames=max(1, frames),
-            scaled_together=self.recipe.consistency,
-        )
 
     def _book(self, made: "Made") -> None:
         self.ledger.add("inference_s", made.joined.inference_s)

@@ -3,12 +3,16 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from orchestrator.audio.resample import scaled_frames
 from orchestrator.delivery import DeliveryReport, FileFormat, StemEncoder, delivered_blocks
+from orchestrator.finishing import Recipe
+from orchestrator.full_band import FullBand
+from orchestrator.mix import MixFacts
 from orchestrator.sources import storage_errors
 from orchestrator.tape import Tape
 from orchestrator.watch import RunWatch, Stage
 from stemcore.jobs import ResultFile
-from stemcore.separation_request import AudioFormat
+from stemcore.separation_request import AudioFormat, SeparationRequest
 from stemcore.stem_choice import MadeBy, WantedFile
 from stemcore.storage.port import ObjectStore
 
@@ -32,13 +36,21 @@ class Storing:
     watch: RunWatch
     prefix: str
     folder: Path
+    recipe: Recipe
 
     async def deliver(
-        self, tape: Tape, wanted: WantedFile, *, file: FileFormat, source_hz: int
+        self, tape: Tape, wanted: WantedFile, *, file: FileFormat, band: FullBand
     ) -> Delivery:
         """Encode and store it while the tape grows, where its level allows that."""
         report = DeliveryReport()
-        blocks = delivered_blocks(tape, wanted.name, source_hz=source_hz, file=file, report=report)
+        blocks = delivered_blocks(
+            tape,
+            wanted.name,
+            band=band,
+            share=self.recipe.share_of_song(wanted),
+            file=file,
+            report=report,
+        )
         filename = f"{wanted.name}.{file.format}"
         data = self.encoder.encode(blocks, file=file, scratch=self.folder / filename, report=report)
         with storage_errors(), self.watch.stage(Stage.STORE, subject=wanted.name):
@@ -53,3 +65,17 @@ class Storing:
             made_by=None if wanted.made_by is MadeBy.MODEL else wanted.made_by.value,
         )
         return Delivery(file=result, report=report)
+
+
+def file_format_of(request: SeparationRequest, facts: MixFacts) -> FileFormat:
+    """The files of a request, at its rate or the source's own, with exactly as many frames."""
+    source_hz = facts.source.sample_rate_hz
+    target_hz = request.output.sample_rate_hz or source_hz
+    frames = scaled_frames(facts.source_frames, source_hz=source_hz, target_hz=target_hz)
+    return FileFormat.of(
+        request.output,
+        clip=request.clip,
+        rate_hz=target_hz,
+        frames=max(1, frames),
+        scaled_together=request.consistency,
+    )

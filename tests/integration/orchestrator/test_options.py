@@ -173,6 +173,30 @@ async def test_consistent_files_add_up_to_the_song(
     assert (max(np.abs(file).max() for file in files) > 0.999) == (gains is LOUD)
 
 
+@pytest.mark.parametrize(("rate_hz", "output_hz"), [(48_000, None), (96_000, 48_000)])
+async def test_files_of_another_rate_add_up_to_the_song_too(
+    floor: Floor,
+    jobs: Jobs,
+    store: FilesystemStore,
+    rate_hz: int,
+    output_hz: int | None,
+) -> None:
+    """Noise up to half the song's rate: the model at 44.1 kHz does not hear all of it."""
+    random = np.random.default_rng(8)
+    song = (random.standard_normal((90_001, 2)) * 0.1).astype(np.float32)
+    floor.separator = MemorySeparator(MISSING)
+    output = OutputOptions(sample_rate_hz=output_hz)
+    row = await ended(floor, jobs, wav(song, rate_hz=rate_hz), consistency=True, output=output)
+    files = await decoded(store, row, tuple(GAINS))
+    assert row["measures"]["null_depth_db"] > REQUIRED_NULL_DB
+    if output_hz is None:
+        assert depth_db(song, files) > REQUIRED_NULL_DB
+        pair = await ended(
+            floor, jobs, wav(song, rate_hz=rate_hz), stems=("drums", "no_drums"), output=output
+        )
+        assert depth_db(song, await decoded(store, pair, ("drums", "no_drums"))) > REQUIRED_NULL_DB
+
+
 async def test_without_consistency_the_miss_is_told(floor: Floor, jobs: Jobs) -> None:
     floor.separator = MemorySeparator(MISSING)
     row = await ended(floor, jobs, wav(song_of(60_000)))

@@ -1,15 +1,17 @@
 import asyncio
-from collections.abc import AsyncGenerator
 from pathlib import Path
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from orchestrator.audio.resample import RateConverter, scaled_frames
 from orchestrator.audio.wav import quantised
 from orchestrator.delivered_null import complete_set, delivered_null
 from orchestrator.delivery import DeliveryReport, FileFormat, delivered_blocks
-from orchestrator.mix import Mix, spool
+from orchestrator.finishing import Recipe
+from orchestrator.full_band import FullBand, open_band
+from orchestrator.mix import MixFacts, spool
 from orchestrator.null_test import PERFECT_NULL_DB, NullTest
 from orchestrator.tape import Tape
 from stemcore.separation_request import AudioFormat, ClipMode
@@ -20,7 +22,10 @@ from tests.unit.orchestrator.test_mix import Decoded
 Samples = NDArray[np.float32]
 
 FRAMES = 30_011
-NAMES = ("drums", "bass")
+# Files and their shares of the song.
+SHARES = {"drums": 0.5, "bass": 0.5}
+REQUIRED_DB = 90.0
+REQUIRED_16_DB = 60.0
 FOUR = ("drums", "bass", "other", "vocals")
 
 
@@ -42,68 +47,96 @@ def wanted(*names: str, without: str | None = None) -> list[WantedFile]:
     ],
 )
 def test_what_makes_up_the_song(files: list[WantedFile], names: list[str]) -> None:
-    assert list(complete_set(files, make_card("mini"))) == names
+    recipe = Recipe(files=files, stems=FOUR)
+    assert [file.name for file in complete_set(recipe, make_card("mini"))] == names
 
 
-@pytest.mark.parametrize("clip", [ClipMode.CLAMP, ClipMode.RESCALE])
-@pytest.mark.parametrize(("bit_depth", "rate_hz"), [(16, 44_100), (24, 44_100), (24, 48_000)])
+@pytest.mark.parametrize(
+    ("clip", "loudness"),
+    [(ClipMode.CLAMP, 0.1), (ClipMode.CLAMP, 0.5), (ClipMode.RESCALE, 0.5)],
+    ids=["quiet", "clamp", "rescale"],
+)
+@pytest.mark.parametrize(
+    ("bit_depth", "source_hz", "rate_hz"),
+    [
+        (16, 44_100, 44_100),
+        (24, 44_100, 44_100),
+        (24, 44_100, 48_000),
+        (24, 48_000, 44_100),
+        (24, 48_000, 48_000),
+        (24, 96_000, 48_000),
+        (24, 22_050, 22_050),
+    ],
+)
 async def test_it_is_measured_on_the_samples_that_are_delivered(
-    tmp_path: Path, clip: ClipMode, bit_depth: int, rate_hz: int
+    tmp_path: Path,
+    clip: ClipMode,
+    loudness: float,
+    bit_depth: int,
+    source_hz: int,
+    rate_hz: int,
 ) -> None:
     random = np.random.default_rng(4)
-    stems = random.standard_normal((2, 2, FRAMES), dtype=np.float32) * np.float32(0.4)
+    source = (random.standard_normal((FRAMES, 2)) * 0.15).astype(np.float32)
+    facts, drums = spooled(source, tmp_path, source_hz=source_hz, loudness=loudness)
     file = FileFormat(
         format=AudioFormat.WAV,
         bit_depth=bit_depth,
         sample_rate_hz=rate_hz,
-        frames=-(-FRAMES * rate_hz // 44_100),
+        frames=scaled_frames(FRAMES, source_hz=source_hz, target_hz=rate_hz),
         clip=clip,
         scaled_together=True,
     )
-    source = Decoded(samples=np.ascontiguousarray(stems.sum(axis=0).T))
-    facts = spool(source, tmp_path / "mix", sample_rate_hz=44_100)
     with (
-        Mix(tmp_path / "mix", facts) as mix,
-        Tape(tmp_path, stems=NAMES, total_frames=FRAMES) as tape,
+        open_band(tmp_path / "mix", tmp_path / "original", facts) as band,
+        Tape(tmp_path, stems=SHARES, total_frames=facts.frames) as tape,
     ):
-        measuring = asyncio.create_task(delivered_null(mix, tape, NAMES, file=file))
-        for first in range(0, FRAMES, 7_001):
+        measuring = asyncio.create_task(delivered_null(band, tape, SHARES, file=file))
+        mix = band.mix.window(0, facts.frames)
+        for first in range(0, facts.frames, 7_001):
+            stems = np.stack([drums, mix - drums])
             await tape.append(stems[..., first : first + 7_001])
         result = await measuring
-        files = [await read(tape, name, file) for name in NAMES]
-    song = np.concatenate([block async for block in resampled(stems.sum(axis=0), file, tmp_path)])
+        files = [await read(band, tape, name, file) for name in SHARES]
     expected = NullTest()
+    song = resampled(source, source_hz=source_hz, file=file)
     expected.add_sum(song * np.float64(result.gain), np.sum(files, axis=0))
     assert result.null.depth_db == pytest.approx(expected.depth_db, abs=0.05)
-    peak = max(np.abs(stems).max(), 1 / 1.01) if clip is ClipMode.RESCALE else 1 / 1.01
-    assert result.gain == pytest.approx(1 / (1.01 * peak), rel=1e-6)
+    assert (result.gain < 1) == (clip is ClipMode.RESCALE)
+    assert expected.depth_db is not None
+    if loudness < 0.5:
+        assert expected.depth_db > (REQUIRED_DB if bit_depth == 24 else REQUIRED_16_DB)
 
 
-async def read(tape: Tape, name: str, file: FileFormat) -> NDArray[np.float64]:
-    """The file's samples as a player sees them."""
-    blocks = delivered_blocks(tape, name, source_hz=44_100, file=file, report=DeliveryReport())
-    scale = 2.0 ** (file.bit_depth - 1)
-    whole = np.concatenate([block async for block in blocks])
-    return quantised(whole, bit_depth=file.bit_depth) / scale
-
-
-async def resampled(track: Samples, file: FileFormat, folder: Path) -> AsyncGenerator[Samples]:
-    """The song at the files' rate."""
-    plain = FileFormat(
-        format=AudioFormat.WAV,
-        bit_depth=32,
-        sample_rate_hz=file.sample_rate_hz,
-        frames=file.frames,
-        clip=ClipMode.NONE,
+def spooled(
+    source: Samples, folder: Path, *, source_hz: int, loudness: float
+) -> tuple[MixFacts, Samples]:
+    """Noise as a source, and other noise as one of its stems, at the model's rate."""
+    facts = spool(
+        Decoded(samples=source, rate_hz=source_hz),
+        folder / "mix",
+        sample_rate_hz=44_100,
+        original=folder / "original",
     )
-    folder = folder / "song"
-    folder.mkdir()
-    with Tape(folder, stems=("song",), total_frames=track.shape[-1]) as tape:
-        await tape.append(track[None])
-        async for block in delivered_blocks(
-            tape, "song", source_hz=44_100, file=plain, report=DeliveryReport()
-        ):
-            yield block
+    assert (folder / "original").exists() == (source_hz != 44_100)
+    noise = np.random.default_rng(5).standard_normal((2, facts.frames), dtype=np.float32)
+    return facts, noise * np.float32(loudness)
+
+
+async def read(band: FullBand, tape: Tape, name: str, file: FileFormat) -> NDArray[np.float64]:
+    """The file's samples as a player sees them."""
+    blocks = delivered_blocks(
+        tape, name, band=band, share=SHARES[name], file=file, report=DeliveryReport()
+    )
+    whole = np.concatenate([block async for block in blocks])
+    assert len(whole) == file.frames
+    return quantised(whole, bit_depth=file.bit_depth) / 2.0 ** (file.bit_depth - 1)
+
+
+def resampled(source: Samples, *, source_hz: int, file: FileFormat) -> Samples:
+    """The song at the files' rate."""
+    converter = RateConverter(source_hz=source_hz, target_hz=file.sample_rate_hz, channels=2)
+    return np.concatenate([converter.push(source), converter.finish(total_frames=file.frames)])
 
 
 def test_nothing_missed_is_a_perfect_null() -> None:
