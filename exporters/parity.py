@@ -25,6 +25,7 @@ class Step(StrEnum):
     ENGINE_EXACT = "engine: ONNX Runtime against Demucs in float64"
     GRAPH_SONG = "graph: PyTorch against Spleeter, whole songs"
     ENGINE_SONG = "engine: ONNX Runtime against Spleeter, whole songs"
+    HALF = "engine: fp16, every tensor rounded, against fp32"
     BATCH_2 = "batch 2 against batch 1"
     BATCH_4 = "batch 4 against batch 1"
 
