@@ -30,7 +30,7 @@ def render_config(card: ModelCard, *, threads: int = 0) -> str:
         "default_model_filename": PLAN_FILE if profile.backend == "tensorrt" else MODEL_FILE,
         "max_batch_size": card.max_batch_size,
         "input": [{"name": INPUT_NAME} | tensor],
-        "output": [{"name": source.output} | tensor for source in card.stems],
+        "output": [{"name": source.output} | _output(card) for source in card.stems],
         # KIND_CPU without a count means two instances, each with all cores
         "instance_group": [{"kind": profile.device, "count": 1}],
         "model_warmup": [_warm_up(batch, tensor) for batch in profile.warm_up_batches],
@@ -59,7 +59,7 @@ def render_ensemble(card: ModelCard) -> str:
         "platform": "ensemble",
         "max_batch_size": card.max_batch_size,
         "input": [{"name": INPUT_NAME} | tensor],
-        "output": [{"name": stem} | tensor for stem in card.stem_names],
+        "output": [{"name": stem} | _output(card) for stem in card.stem_names],
         "ensemble_scheduling": {"step": [_step(card, part) for part in card.parts]},
         "parameters": _parameters({CARD_PARAMETER: card.to_json()}),
     }
@@ -75,6 +75,11 @@ def _step(card: ModelCard, part: str) -> dict[str, Any]:
         "input_map": {INPUT_NAME: INPUT_NAME},
         "output_map": given,
     }
+
+
+def _output(card: ModelCard) -> dict[str, Any]:
+    data_type = f"TYPE_{card.output_precision.upper()}"
+    return {"data_type": data_type, "dims": [card.channels, card.segment_samples]}
 
 
 def _warm_up(batch: int, tensor: dict[str, Any]) -> dict[str, Any]:

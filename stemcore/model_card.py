@@ -138,6 +138,7 @@ class ModelCard:
     normalisation: Literal["track", "none"] = "track"
     engine: str = "onnxruntime"
     precision: str = "fp32"
+    output_precision: Literal["fp32", "fp16"] = "fp32"
     profile: Profile = "cpu"
     max_batch_size: int = 1
     parameters: int
