@@ -1,6 +1,7 @@
 """The catalogue read from Triton: the cards travel in the models' own configuration."""
 
 import asyncio
+import json
 from collections.abc import AsyncGenerator, Generator
 from contextlib import asynccontextmanager, contextmanager
 from time import monotonic
@@ -21,11 +22,17 @@ from stemcore.sharing import Shared
 MAX_MESSAGE_BYTES = 2**31 - 1
 _NOT_FOUND = "StatusCode.NOT_FOUND"
 
+# One connection to each address, each request on the next: by default all go to the first.
+_IN_TURN = json.dumps({"loadBalancingConfig": [{"round_robin": {}}]})
+
 _log = structlog.get_logger(__name__)
 
 
 class TritonSettings(SettingsSection):
     """Where Triton's gRPC door is, and how long to wait for what.
+
+    An address that stands for several servers, a headless service's name as `dns:///NAME:8001` or
+    `ipv4:A:8001,B:8001`, has its requests shared out among them.
 
     `infer_timeout_s` bounds one segment, waiting in the server's queue included; `outage_s` how
     long a segment waits for a server that is away. `window` is how many requests are in flight.
@@ -53,6 +60,7 @@ async def open_triton(settings: TritonSettings) -> AsyncGenerator[triton.Inferen
             ("grpc.initial_reconnect_backoff_ms", 100),
             ("grpc.min_reconnect_backoff_ms", 100),
             ("grpc.max_reconnect_backoff_ms", 1000),
+            ("grpc.service_config", _IN_TURN),
         ],
     )
     try:

@@ -103,6 +103,29 @@ async def test_a_refusal_is_told_once_and_messages_are_used_from_then_on() -> No
     assert len(client.calls) == 3
 
 
+class OneOfSeveral(AnsweringClient):
+    """A client whose requests go to another server than its registrations."""
+
+    async def register_system_shared_memory(self, *_: Any, **__: Any) -> None: ...
+
+    async def infer(self, model: str, inputs: Any, *, outputs: Any, **options: Any) -> InferResult:
+        region: str = inputs[0]._get_tensor().parameters["shared_memory_region"].string_param
+        if not region:
+            return await super().infer(model, inputs, outputs=outputs, **options)
+        raise InferenceServerException(
+            f"Unable to find shared memory region: '{region}'", status="StatusCode.NOT_FOUND"
+        )
+
+
+async def test_several_servers_behind_one_address_share_no_memory() -> None:
+    client = OneOfSeveral({"drums": MIX[None]})
+    asked = call("drums")
+    await FallingBackTransport(over_shared_memory(client), over_grpc(client)).infer(asked)
+    assert np.array_equal(asked.targets["drums"], MIX)
+    with pytest.raises(Unavailable, match="another server"):
+        await over_shared_memory(client).infer(asked)
+
+
 async def test_without_a_way_back_a_refusal_is_an_engine_that_is_unavailable() -> None:
     with pytest.raises(Unavailable, match="not for you") as failure:
         await over_shared_memory(AnsweringClient({})).infer(call("drums"))
