@@ -1,12 +1,17 @@
-"""`python -m serving [run | check | load NAME | unload NAME]`, settings from the environment."""
+"""`python -m serving [run | check | load NAME | unload NAME]`, settings from the environment.
+
+With `--runtime DIR` load and unload take those of the server that runs from there.
+"""
 
 import argparse
 import subprocess
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from serving import admin, command_line, launcher
 from serving.errors import ServerMissing, ServingError
+from serving.running import settings_of
 from serving.settings import ServingSettings
 from serving.wheel import Wheel
 from stemcore.environment import from_environment
@@ -17,9 +22,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """The exit status; `run` does not come back."""
     chosen = _parser().parse_args(arguments)
     configure_logs(service="serving")
-    settings = from_environment(ServingSettings)
     try:
-        _dispatch(chosen, settings)
+        _dispatch(chosen, _settings(chosen))
     except ServingError as error:
         sys.stderr.write(f"{error}\n")
         return 1
@@ -34,7 +38,13 @@ def _parser() -> argparse.ArgumentParser:
     for verb in ("load", "unload"):
         command = verbs.add_parser(verb, help=f"{verb} one model at the running server")
         command.add_argument("name")
+        command.add_argument("--runtime", type=Path, help="where the server runs from")
     return parser
+
+
+def _settings(chosen: argparse.Namespace) -> ServingSettings:
+    runtime: Path | None = getattr(chosen, "runtime", None)
+    return from_environment(ServingSettings) if runtime is None else settings_of(runtime)
 
 
 def _dispatch(chosen: argparse.Namespace, settings: ServingSettings) -> None:

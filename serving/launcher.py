@@ -13,6 +13,7 @@ from serving.engines import Machine
 from serving.errors import ModelRefused
 from serving.gpus import Accelerators
 from serving.inspection import VerifiedModel
+from serving.running import leave_settings
 from serving.settings import ServingSettings
 from serving.wheel import Wheel, assemble_backends
 
@@ -34,6 +35,7 @@ def run(settings: ServingSettings) -> NoReturn:
     )
     if removed := shared_memory.remove_stale_regions():
         _log.info("stale_shared_memory_removed", regions=len(removed))
+    leave_settings(settings)
     _log.info("server_starting", models=models, ports=settings.ports.model_dump())
     os.execve(  # noqa: S606 - no shell wanted
         wheel.server,

@@ -10,10 +10,12 @@ import numpy as np
 import pytest
 import pytest_asyncio
 
+from orchestrator.adapters.shared_transport import open_transport
 from orchestrator.adapters.triton import TritonSeparator
 from serving import admin
 from serving.errors import ModelRefused
-from serving.settings import Ports, ServingSettings
+from serving.running import settings_of
+from serving.settings import ServingSettings
 from stemcore.catalogue.triton import TritonCatalogue, TritonSettings, open_triton
 from stemcore.model_card import ModelCard
 from tests.serving.conftest import REQUEST_TIMEOUT_S, Audio, RunningServer, running_server
@@ -59,22 +61,17 @@ async def is_served(server: RunningServer, model: str) -> bool:
 
 
 def serving_settings(server: RunningServer) -> ServingSettings:
-    """As the launcher of the running server has them."""
-    doors = server.doors
-    return ServingSettings(
-        repository=server.settings.repository,
-        runtime=server.runtime.serving,
-        ports=Ports(http=doors.http, grpc=doors.grpc, metrics=doors.metrics),
-    )
+    """As the launcher of the running server left them."""
+    return settings_of(server.runtime.serving)
 
 
 async def separate(server: RunningServer, stems: Sequence[str]) -> tuple[ModelCard, Audio]:
     """What the orchestrator does with one window of a job for `stems` of the bag."""
     settings = TritonSettings(address=server.doors.grpc_address)
-    async with open_triton(settings) as client:
+    async with open_triton(settings) as client, open_transport(client, settings) as transport:
         catalogue = TritonCatalogue(client, timeout_s=2.0)
         (card,) = [m.card for m in await catalogue.models() if m.card.name == "bag" and m.usable]
-        separator = TritonSeparator(client, catalogue, settings)
+        separator = TritonSeparator(transport, catalogue, settings)
         return card, await separator.separate(mix()[0], card=card, stems=stems)
 
 
