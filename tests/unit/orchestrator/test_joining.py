@@ -63,11 +63,9 @@ class Recorder:
     def __init__(self, model: Model) -> None:
         self._model = model
         self.asked: set[tuple[str, ...]] = set()
-        self.windows: list[Samples] = []
 
     async def separate(self, window: Samples, *, card: ModelCard, stems: Sequence[str]) -> Samples:
         self.asked.add(tuple(stems))
-        self.windows.append(window)
         made = self._model(window)
         return np.stack([made[card.stem_names.index(stem)] for stem in stems])
 
