@@ -147,8 +147,8 @@ def _takes_from_remainder(card: ModelCard, stems: tuple[str, ...]) -> bool:
 
 
 def _quality(card: ModelCard, _stems: tuple[str, ...]) -> tuple[int, int]:
-    known = card.family in _GENERATIONS
-    generation = _GENERATIONS.index(card.family) if known else len(_GENERATIONS)
+    known = _line(card) in _GENERATIONS
+    generation = _GENERATIONS.index(_line(card)) if known else len(_GENERATIONS)
     return (generation, -card.parameters)
 
 
@@ -158,7 +158,12 @@ def _work(card: ModelCard, stems: tuple[str, ...]) -> float:
     wanted = {complements.get(stem, stem) for stem in stems} or set(card.stem_names)
     needed = {source.model for source in card.stems if source.stem in wanted}
     share = len(needed) / len(card.parts) if card.parts and needed else 1.0
-    return card.parameters * share * _WORK_PER_PARAMETER.get(card.family, 1.0)
+    return card.parameters * share * _WORK_PER_PARAMETER.get(_line(card), 1.0)
+
+
+def _line(card: ModelCard) -> str:
+    """The family without its variant: spleeter-16kHz is a spleeter."""
+    return card.family.partition("-")[0]
 
 
 def _fewness(card: ModelCard, _stems: tuple[str, ...]) -> int:

@@ -108,6 +108,13 @@ def test_the_rest_of_a_song_is_not_taken_from_a_model_that_takes_more_out(
     assert chosen(preset, *SPLEETER) == model
 
 
+def test_a_variant_of_a_family_ranks_with_it() -> None:
+    wide = spleeter("spleeter-4stems-16kHz", millions=39, stems=FOUR_STEMS)
+    wide = replace(wide, card=replace(wide.card, family="spleeter-16kHz"))
+    assert chosen("best", wide, MMI) == "hdemucs_mmi"
+    assert chosen("fast", wide, MMI) == "spleeter-4stems-16kHz"
+
+
 def test_one_that_is_ready_goes_before_a_better_one_that_is_not() -> None:
     loading = replace(HTDEMUCS, ready=False)
     assert chosen("best", loading, MMI) == "hdemucs_mmi"
