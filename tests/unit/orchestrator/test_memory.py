@@ -19,8 +19,8 @@ from tests.unit.orchestrator.test_mix import Decoded
 
 SEGMENT = 22_050
 SHORT, LONG = 10 * SEGMENT, 80 * SEGMENT
-# One stem of one window.
-GROWTH_BYTES = 2 * 4 * SEGMENT
+# A tenth of one stem of the long track; threads hold a window more or less.
+GROWTH_BYTES = 2 * 4 * LONG // 10
 
 MEAN = card(segment_samples=SEGMENT, sample_rate=44_100)
 SUM = card(
