@@ -235,6 +235,7 @@ class Floor:
             content_type="audio/wav",
             size_bytes=stored.size_bytes,
             sha256=stored.sha256,
+            made_by="subtraction" if name.startswith("no_") else None,
         )
 
 

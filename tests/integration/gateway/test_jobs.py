@@ -59,15 +59,16 @@ async def test_a_running_job_tells_how_long_it_takes(
 
 
 async def test_a_finished_job_names_its_results(caller: Caller, floor: Floor) -> None:
-    job = await caller.submitted(stems="drums,vocals")
+    job = await caller.submitted(stems="drums,no_drums")
     await floor.start(job["id"])
-    await floor.finish(job["id"], drums=b"d" * 100, vocals=b"v" * 50)
+    await floor.finish(job["id"], drums=b"d" * 100, no_drums=b"v" * 50)
     seen = (await caller.http.get(f"/v1/jobs/{job['id']}")).json()
     assert seen["status"] == "succeeded"
     assert [(r["name"], r["filename"], r["size_bytes"]) for r in seen["results"]] == [
         ("drums", "drums.wav", 100),
-        ("vocals", "vocals.wav", 50),
+        ("no_drums", "no_drums.wav", 50),
     ]
+    assert [result["made_by"] for result in seen["results"]] == ["model", "subtraction"]
     assert (await caller.http.get(seen["results"][0]["href"])).content == b"d" * 100
     assert "key" not in seen["results"][0]
     assert seen["eta_s"] is None

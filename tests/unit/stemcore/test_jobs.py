@@ -32,7 +32,8 @@ def test_every_status_has_an_event(status: JobStatus) -> None:
     assert event_for(status) in EventType
 
 
-def test_a_result_file_survives_its_dictionary() -> None:
+@pytest.mark.parametrize("made_by", [None, "subtraction"])
+def test_a_result_file_survives_its_dictionary(made_by: str | None) -> None:
     result = ResultFile(
         name="drums",
         filename="drums.wav",
@@ -40,5 +41,7 @@ def test_a_result_file_survives_its_dictionary() -> None:
         content_type="audio/wav",
         size_bytes=1,
         sha256="0" * 64,
+        made_by=made_by,
     )
     assert ResultFile(**result.to_dict()) == result
+    assert ("made_by" in result.to_dict()) == (made_by is not None)
