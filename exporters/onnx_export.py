@@ -41,9 +41,26 @@ def export_graph(graph: nn.Module, path: Path, *, specification: WaveformSpecifi
 def _declare_shapes(path: Path, specification: WaveformSpecification) -> None:
     """The tracer cannot tell the outputs' sizes; the specification can."""
     model = onnx.load(str(path))
+    _drop_aliases(model.graph)
     shape = (BATCH_AXIS, *specification.signal_shape)
     outputs = [onnx.helper.make_tensor_value_info(s, TENSOR, shape) for s in specification.stems]
     del model.graph.output[:]
     model.graph.output.extend(outputs)
     onnx.checker.check_model(model)
     onnx.save(model, str(path))
+
+
+def _drop_aliases(graph: onnx.GraphProto) -> None:
+    """Readers of a repeated constant read it by its first name.
+
+    The exporter gives it others by Identity nodes, over which ONNX Runtime 1.31 can lose it.
+    """
+    first_names = {tensor.name: tensor.name for tensor in graph.initializer}
+    aliases: list[onnx.NodeProto] = []
+    for node in graph.node:
+        node.input[:] = [first_names.get(name, name) for name in node.input]
+        if node.op_type == "Identity" and node.input[0] in first_names:
+            first_names[node.output[0]] = node.input[0]
+            aliases.append(node)
+    for node in aliases:
+        graph.node.remove(node)
