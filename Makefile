@@ -16,7 +16,7 @@ TINY_MODELS := .cache/models/.made
 
 export PYTHONUNBUFFERED := 1
 # Handed over by the environment, so that a file name may hold quotes and spaces.
-export SONG OUT MODEL PRESET NAME CHECKPOINT REPOSITORY PROFILE FACTS STACK
+export SONG OUT MODEL PRESET NAME CHECKPOINT REPOSITORY PROFILE FACTS STACK RUNTIME
 
 # --- running it -----------------------------------------------------------------------------
 
@@ -93,6 +93,10 @@ export: exporters $(if $(filter spleeter%,$(MODEL)),exporters-spleeter) ## MODEL
 	$(EXPORTERS)/bin/python -m exporters export "$${MODEL:-htdemucs}" --checkpoint "$$CHECKPOINT" \
 	  --name "$$NAME" --repository "$${REPOSITORY:-model_repository}" --profile "$${PROFILE:-cpu}" \
 	  $(if $(FACTS),--facts "$$FACTS")
+
+.PHONY: pull
+pull: exporters $(if $(filter spleeter%,$(MODEL)),exporters-spleeter) $(TRITON)/.synced ## Fetch, export, verify, install and load MODEL=htdemucs [NAME=name] [REPOSITORY=dir]
+	scripts/pull
 
 .PHONY: verify
 verify: exporters $(if $(filter spleeter%,$(NAME)),exporters-spleeter) ## NAME=name CHECKPOINT=file REPOSITORY=dir
