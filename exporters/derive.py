@@ -1,7 +1,7 @@
-"""python -m exporters.derive: another form of a verified model, for GPUs.
+"""python -m exporters.derive: another form of a verified model.
 
 `half` writes the graph in mixed precision, measured; `plan` takes an engine that
-scripts/build-engines built on this node.
+scripts/build-engines built on this node, both for GPUs; `outputs` rounds what travels alone.
 """
 
 import argparse
@@ -10,6 +10,7 @@ from pathlib import Path
 
 from exporters.card_writer import ModelFolder
 from exporters.errors import ExportError
+from exporters.half_outputs import halve_model_outputs
 from exporters.mixed_precision.conversion import convert_model
 from exporters.parity import Step
 from exporters.profiles import PROFILES
@@ -46,6 +47,19 @@ def _half(options: argparse.Namespace) -> int:
     return 0 if card.parity_passed else 1
 
 
+def _outputs(options: argparse.Namespace) -> int:
+    folder = halve_model_outputs(
+        ModelFolder(options.source / options.model),
+        name=options.name,
+        repository=options.repository,
+    )
+    for figure in folder.read_card().parity:
+        if figure.step == Step.HALF_OUTPUTS and figure.snr_db is not None:
+            sys.stdout.write(f"{figure.signal:11} {figure.snr_db} dB {figure.worst_stem}\n")
+    sys.stdout.write(f"{folder.path}: stems travel as fp16\n")
+    return 0
+
+
 def _plan(options: argparse.Namespace) -> int:
     folder = install_plan(
         ModelFolder(options.source / options.model),
@@ -69,7 +83,9 @@ def _parser() -> argparse.ArgumentParser:
     plan.add_argument("--plan", type=Path, required=True, help="what tensorrt_build wrote")
     plan.add_argument("--facts", type=Path, required=True, help="what it wrote beside it")
     plan.set_defaults(command=_plan)
-    for command in (half, plan):
+    outputs = commands.add_parser("outputs", help="the graph as it is, its stems as fp16")
+    outputs.set_defaults(command=_outputs)
+    for command in (half, plan, outputs):
         command.add_argument("model", help="name of the verified model")
         command.add_argument("--source", type=Path, required=True, help="its repository")
         command.add_argument("--name", required=True, help="of the new model")

@@ -26,6 +26,7 @@ class Step(StrEnum):
     GRAPH_SONG = "graph: PyTorch against Spleeter, whole songs"
     ENGINE_SONG = "engine: ONNX Runtime against Spleeter, whole songs"
     HALF = "engine: fp16, every tensor rounded, against fp32"
+    HALF_OUTPUTS = "outputs: fp16 against fp32"
     BATCH_2 = "batch 2 against batch 1"
     BATCH_4 = "batch 4 against batch 1"
 

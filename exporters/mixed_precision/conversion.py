@@ -39,7 +39,7 @@ def convert_model(
     Raises ModelFolderError where there is nothing to convert, ParityError where the source is
     not proven, UnsupportedModel where the graph cannot be told apart.
     """
-    card = _proven(source)
+    card = proven(source)
     signals = trial_signals(WaveformSpecification.of(card))
     with new_model_folder(repository, name) as folder:
         exact = onnx.load(str(source.model))
@@ -87,7 +87,8 @@ def measure_conversion(
             yield compare(truth, found, step=Step.HALF, signal=signal, floor_db=floor_db)
 
 
-def _proven(source: ModelFolder) -> ModelCard:
+def proven(source: ModelFolder) -> ModelCard:
+    """The card of a verified graph in fp32; else ModelFolderError or ParityError says why."""
     card = source.read_card()
     if card.parts:
         raise ModelFolderError(

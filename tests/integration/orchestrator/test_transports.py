@@ -86,6 +86,7 @@ async def server(tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[Ser
     root = tmp_path_factory.mktemp("triton")
     repository = root / "models"
     cards = [write_gain_model(repository, name) for name in ("gains", "more-gains")]
+    cards.append(write_gain_model(repository, "half-gains", half_outputs=True))
     cards.append(waiting_server.write_model(repository, delay_s=DELAY_S, instances=1))
     doors = TritonDoors.choose(FreePorts())
     settings = TritonSettings(
@@ -143,6 +144,20 @@ async def test_of_a_bag_only_the_models_of_the_wanted_stems_are_asked(
         assert client.models == ["gains", "gains", "more-gains"]
     for stem, samples in zip(("bass", "drums"), answer, strict=True):
         assert np.array_equal(samples, window() * np.float32(GAINS[stem]))
+
+
+@pytest.mark.parametrize(("transport", "travelled"), [("grpc", STEM_BYTES), ("shm", 0)])
+async def test_half_precision_travels_as_such_and_comes_back_as_float32(
+    server: Server, transport: str, travelled: int
+) -> None:
+    card = server.cards["half-gains"]
+    async with server.separator(transport=transport) as (separator, client):
+        answer = await separator.separate(window(), card=card, stems=("other", "drums"))
+    assert travelled <= client.answered_bytes < travelled + 1_000
+    assert answer.dtype == np.float32
+    for stem, samples in zip(("other", "drums"), answer, strict=True):
+        rounded = (window() * np.float32(GAINS[stem])).astype(np.float16)
+        assert np.array_equal(samples, rounded.astype(np.float32))
 
 
 async def test_memory_is_registered_once_and_used_again(server: Server) -> None:
