@@ -6,10 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from orchestrator.audio.consistency import MixtureConsistency
+from orchestrator.audio.consistency import consistent
 from orchestrator.audio.full_scale import clamped_together
 from orchestrator.audio.normalisation import IDENTITY, Normalisation
-from orchestrator.mix import CHANNELS, Mix
+from orchestrator.mix import Mix
 from orchestrator.null_test import NullTest
 from stemcore.errors import ErrorCode, Unavailable
 from stemcore.model_card import ModelCard
@@ -95,35 +95,24 @@ class Finishing:
         self._recipe = recipe
         self._mix = mix
         self._normalisation = normalisation_of(mix, card)
-        self._consistency = (
-            MixtureConsistency(stems=len(recipe.stems), channels=CHANNELS)
-            if recipe.consistency
-            else None
-        )
         self._null = null
         self._position = 0
 
     def take(self, stems: Samples) -> Samples:
-        """(stems, channels, n), changed on the way, to (files, channels, m): what is settled."""
+        """(stems, channels, n), changed on the way, to (files, channels, n)."""
         self._normalisation.undo(stems)
         require_numbers(stems)
         mix = self._mix.window(self._position, stems.shape[-1])
         self._position += stems.shape[-1]
-        if self._consistency is None:
-            return self._finished(stems, mix)
-        return self._finished(*self._consistency.push(stems, mix))
-
-    def rest(self) -> Samples:
-        """What is left at the track's end."""
-        if self._consistency is None:
-            return np.zeros((len(self._recipe.files), CHANNELS, 0), dtype=np.float32)
-        return self._finished(*self._consistency.finish())
-
-    def _finished(self, stems: Samples, mix: Samples) -> Samples:
-        if self._recipe.consistency and self._recipe.within_full_scale and stems.shape[-1]:
-            stems = clamped_together(stems)
+        stems = self._adding_up(stems, mix)
         self._null.add(mix, stems)
         return self._recipe.made(stems, mix)
+
+    def _adding_up(self, stems: Samples, mix: Samples) -> Samples:
+        if not self._recipe.consistency:
+            return stems
+        stems = consistent(stems, mix)
+        return clamped_together(stems) if self._recipe.within_full_scale else stems
 
 
 def normalisation_of(mix: Mix, card: ModelCard) -> Normalisation:

@@ -75,7 +75,6 @@ class Separation:
             for run, plan in enumerate(self.plans):
                 take = _Run(index=run, plan=plan, mean=mean, finishing=finishing, stems=stems)
                 await self._pass(take, plan, tape, report, on_segment)
-        await tape.append(await asyncio.to_thread(finishing.rest))
         return report
 
     async def _pass(

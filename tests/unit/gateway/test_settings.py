@@ -47,7 +47,8 @@ def test_the_gateway_does_not_start_with_a_short_secret(
     environment: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     environment.setenv(PREFIX + "AUTH__SECRET", "hidden")
-    assert main() == 2
+    with pytest.raises(SystemExit, match="2"):
+        main()
     complaint = capsys.readouterr().err
     assert f"{PREFIX}AUTH__SECRET" in complaint
     assert "hidden" not in complaint
@@ -58,7 +59,8 @@ def test_a_misspelt_setting_is_named(
     environment: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], name: str
 ) -> None:
     environment.setenv(PREFIX + name, "1")
-    assert main() == 2
+    with pytest.raises(SystemExit, match="2"):
+        main()
     assert f"{PREFIX}{name}: " in capsys.readouterr().err
 
 
@@ -66,7 +68,8 @@ def test_what_should_be_json_and_is_not_is_named(
     environment: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     environment.setenv(PREFIX + "SANDBOX__REQUIRE", "[hidden")
-    assert main() == 2
+    with pytest.raises(SystemExit, match="2"):
+        main()
     complaint = capsys.readouterr().err
     assert '"sandbox"' in complaint
     assert "hidden" not in complaint
