@@ -74,7 +74,7 @@ def compare_signal(
     reference: Mapping[str, Audio],
     candidate: Mapping[str, Audio],
     *,
-    step: Step,
+    step: str,
     signal: str,
     floor_db: float,
 ) -> ParityFigure:
@@ -88,7 +88,7 @@ def compare(
     reference: Mapping[str, Audio],
     candidate: Mapping[str, Audio],
     *,
-    step: Step,
+    step: str,
     signal: str,
     floor_db: float,
 ) -> ParityFigure:
@@ -107,7 +107,7 @@ def compare(
 
 
 def compare_silence(
-    reference: Mapping[str, Audio], candidate: Mapping[str, Audio], *, step: Step, signal: str
+    reference: Mapping[str, Audio], candidate: Mapping[str, Audio], *, step: str, signal: str
 ) -> ParityFigure:
     """The worst stem by largest absolute error: silence has no power to divide by."""
     errors = {stem: _largest(reference[stem] - candidate[stem]) for stem in reference}

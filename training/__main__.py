@@ -1,4 +1,4 @@
-"""`python -m training split | prepare | train | publish | fit-equaliser | evaluate`."""
+"""`python -m training split | prepare | train | publish | fit-equaliser | evaluate | engines`."""
 
 import argparse
 import logging
@@ -10,6 +10,7 @@ import torch
 from synthesis import STEMS
 from training import bank, batches, manifest, results, yardsticks
 from training import model as models
+from training.engines import ENGINES_FILE, judge_engines, table
 from training.errors import TrainingError
 from training.results import RESULTS_FILE, evaluate_all
 from training.trainer import RunFiles, Trainer, TrainingPlan, ValidationSet, run
@@ -17,6 +18,7 @@ from training.trainer import RunFiles, Trainer, TrainingPlan, ValidationSet, run
 _CACHE = Path(".cache/training")
 _HERE = Path(__file__).parent
 WEIGHTS = _HERE / "weights" / "stemyard-mini.safetensors"
+SERVED = Path("model_repository/stemyard-mini/1/model.onnx")
 TRAINING_BANK = bank.BankPlan(sampled=420, synthetic=120, low_melodic=180, duration_s=14.0)
 VALIDATION_BANK = bank.BankPlan(sampled=10, synthetic=2, duration_s=14.0, validation=True)
 
@@ -54,6 +56,13 @@ def _parser() -> argparse.ArgumentParser:
     evaluate.add_argument("--workers", type=int, default=2)
     evaluate.add_argument("--results", type=Path, default=RESULTS_FILE)
     evaluate.set_defaults(verb=_evaluate)
+    engines = verbs.add_parser("engines", help="judge a served file by every engine there is")
+    engines.add_argument("--weights", type=Path, default=WEIGHTS)
+    engines.add_argument("--model", type=Path, default=SERVED, help="exported from the weights")
+    engines.add_argument("--songs", type=int, default=manifest.HELD_OUT_SONGS)
+    engines.add_argument("--workers", type=int, default=2)
+    engines.add_argument("--results", type=Path, default=ENGINES_FILE)
+    engines.set_defaults(verb=_engines)
     fit = verbs.add_parser("fit-equaliser", help="fit the yardstick on the sampled training songs")
     fit.add_argument("--cache", type=Path, default=_CACHE)
     fit.set_defaults(verb=_fit_equaliser)
@@ -110,6 +119,19 @@ def _evaluate(options: argparse.Namespace) -> int:
     results.save(content, options.results)
     sys.stdout.write(results.table(content))
     return 0 if evaluation.passed else 1
+
+
+def _engines(options: argparse.Namespace) -> int:
+    content = judge_engines(
+        options.weights,
+        options.model,
+        song_count=options.songs,
+        workers=options.workers,
+        command=("python", "-m", "training", *sys.argv[1:]),
+    )
+    results.save(content, options.results)
+    sys.stdout.write(table(content))
+    return 0
 
 
 def _publish(options: argparse.Namespace) -> int:

@@ -72,9 +72,7 @@ def document(evaluation: Evaluation, *, weights: Path, command: Sequence[str]) -
         },
         "verdicts": {name: _rounded_verdict(evaluation, name) for name in evaluation.scores},
         "weights_sha256": hashlib.sha256(weights.read_bytes()).hexdigest(),
-        "commit": _commit(),
-        "command": " ".join(command),
-        "machine": _machine(),
+        **circumstances(command),
         "level_spreads_db": [round(spread, 2) for spread in evaluation.spreads_db],
         "per_song_db": {
             name: [_rounded(song) for song in scores] for name, scores in evaluation.scores.items()
@@ -116,6 +114,11 @@ def table(content: Mapping[str, Any]) -> str:
     above = "".join(f"{stem:>8} {value:+6.2f}" for stem, value in margins.items())
     outcome = "passed" if content["passed"] else "FAILED"
     return "\n".join([*lines, f"{'over the equaliser':20}{above}  {outcome}", ""])
+
+
+def circumstances(command: Sequence[str]) -> dict[str, str]:
+    """Of what, by what and where the figures were made."""
+    return {"commit": _commit(), "command": " ".join(command), "machine": _machine()}
 
 
 def save(content: Mapping[str, Any], path: Path) -> None:
