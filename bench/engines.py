@@ -1,4 +1,4 @@
-"""Seconds per segment: ONNX Runtime beside PyTorch, on the same machine in the same minutes.
+"""Seconds per segment of ONNX Runtime, OpenVINO and PyTorch, on one machine in the same minutes.
 
 Every sample is a process of its own, the engines take turns, and the whole is done with glibc's
 default allocator thresholds and with raised ones, which cost or save PyTorch up to a quarter.
@@ -21,11 +21,13 @@ import numpy as np
 
 from bench import record
 from exporters.card_writer import ModelFolder
+from exporters.openvino_engine import precisions_here
 from exporters.signals import music_like
 from exporters.specification import WaveformSpecification
 from stemcore.model_card import ModelCard
 
-ENGINES = ("onnxruntime", "pytorch")
+VERSIONED = ("onnxruntime", "openvino", "torch", "demucs")
+ENGINES = ("onnxruntime", "openvino-fp32", "openvino-bf16", "pytorch")
 _RAISED_BYTES = str(1 << 30)
 ALLOCATORS = {
     "default": {},
@@ -42,10 +44,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         segments = Path(scratch) / "segments.npy"
         np.save(segments, _segments(card, count=options.segments))
-        models = {
-            "onnxruntime": folder.model,
-            "pytorch": _package(options.checkpoint, Path(scratch) / "checkpoint.th"),
-        }
+        models = dict.fromkeys(ENGINES, folder.model)
+        models["pytorch"] = _package(options.checkpoint, Path(scratch) / "checkpoint.th")
         samples = take_turns(models, segments, rounds=options.rounds)
     print(record.write(f"engines-{options.name}", _figures(card, options, samples)))
     _print_table(samples)
@@ -101,8 +101,11 @@ def _figures(card: ModelCard, options: argparse.Namespace, samples: Samples) -> 
         "processes_per_figure": options.rounds,
         "segments_per_process": options.segments,
         "load_average_after": os.getloadavg()[0],
-        "versions": {name: version(name) for name in ("onnxruntime", "torch", "demucs")},
+        "versions": {
+            name: version(name) for name in ("onnxruntime", "openvino", "torch", "demucs")
+        },
         "allocators": ALLOCATORS,
+        "bf16_in_hardware": "bf16" in precisions_here(),
         "median_s_per_segment": _medians(samples),
         "samples_s": samples,
     }

@@ -8,6 +8,7 @@ import json
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,24 @@ def onnxruntime_engine(model: Path) -> Run:
     session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
     names = [output.name for output in session.get_outputs()]
     return lambda segment: session.run(names, {"mix": segment})
+
+
+def openvino_engine(model: Path, *, precision: str) -> Run:
+    """What the serving backend compiles, called without Triton."""
+    import openvino  # noqa: PLC0415
+
+    core = openvino.Core()
+    graph = core.read_model(model)
+    sizes = [size.get_length() for size in list(graph.input("mix").partial_shape)[1:]]
+    graph.reshape({"mix": [1, *sizes]})
+    properties = {
+        "PERFORMANCE_HINT": "LATENCY",
+        "NUM_STREAMS": "1",
+        "INFERENCE_PRECISION_HINT": precision,
+        "ENABLE_CPU_PINNING": False,
+    }
+    request = core.compile_model(graph, "CPU", properties).create_infer_request()
+    return lambda segment: request.infer({"mix": segment}, share_inputs=True, share_outputs=True)
 
 
 def pytorch_engine(checkpoint: Path) -> Run:
@@ -41,6 +60,8 @@ def pytorch_engine(checkpoint: Path) -> Run:
 
 ENGINES: dict[str, Callable[[Path], Run]] = {
     "onnxruntime": onnxruntime_engine,
+    "openvino-fp32": partial(openvino_engine, precision="f32"),
+    "openvino-bf16": partial(openvino_engine, precision="bf16"),
     "pytorch": pytorch_engine,
 }
 
