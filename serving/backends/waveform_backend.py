@@ -10,6 +10,7 @@ import threading
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import Any
@@ -55,7 +56,11 @@ class WaveformBackend(ABC):
         self._outputs = [tensor["name"] for tensor in config["output"]]
         self.open(path, config)
         if parameter(config, WARM_UP_PARAMETER, "false") == "true":
+            started_at = time.monotonic()
             self._warm_up(config)
+            # A server without metrics serves all the same.
+            with suppress(pb.TritonModelException):
+                self._tell_warm_up(args["model_name"], time.monotonic() - started_at)
 
     @abstractmethod
     def open(self, path: Path, config: Mapping[str, Any]) -> None:
@@ -94,6 +99,17 @@ class WaveformBackend(ABC):
             for tensor in config["input"]
         }
         self.run(silence, self._outputs)
+
+    def _tell_warm_up(self, model: str, seconds: float) -> None:
+        """Among the server's own metrics, which count no run that nobody asked for."""
+        # Family and metric go with the last reference to them.
+        self._warm_ups = pb.MetricFamily(
+            name="stemyard_warm_up_seconds",
+            description="How long a model's first run took, on silence, before it was ready.",
+            kind=pb.MetricFamily.GAUGE,
+        )
+        self._warm_up_told = self._warm_ups.Metric(labels={"model": model})
+        self._warm_up_told.set(seconds)
 
     def _read(self, request: Any) -> Arrays:
         arrays: dict[str, npt.NDArray[Any]] = {}

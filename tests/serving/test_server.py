@@ -18,6 +18,7 @@ import pytest
 import pytest_asyncio
 import tritonclient.grpc as triton_sync
 import tritonclient.grpc.aio as triton
+from prometheus_client.parser import text_string_to_metric_families
 from tritonclient.utils import InferenceServerException
 
 from serving.admin import GRPC_ADMIN_HEADER
@@ -109,6 +110,22 @@ async def test_a_model_that_cannot_be_warmed_up_takes_no_other_down(
     assert not await is_served(server, "never-runs")
     assert await is_served(server, "gains")
     assert server.process.starts == 1
+
+
+async def test_what_is_ready_has_been_warmed_up(server: RunningServer) -> None:
+    """By the server's own metrics; a run of ours is none of its requests."""
+    metrics = f"http://127.0.0.1:{server.doors.metrics}/metrics"
+    async with httpx.AsyncClient(trust_env=False) as client:
+        text = (await client.get(metrics)).text
+    took_s = {
+        sample.labels["model"]: sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+        if sample.name == "stemyard_warm_up_seconds"
+    }
+    assert set(took_s) == {"gains", "gains-batched", "fragile"}
+    assert min(took_s.values()) > 0
+    assert await server.counts("fragile") == (0, 0)
 
 
 @pytest.mark.parametrize("headers", [{}, {GRPC_ADMIN_HEADER: "a guess"}])
