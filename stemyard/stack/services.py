@@ -3,7 +3,7 @@
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import httpx
 
@@ -12,6 +12,7 @@ from stemyard.stack.ports import HOST, FreePorts
 from stemyard.stack.process import Probe, ProcessPlan
 from stemyard.stack.runtime import RuntimeDirectory
 from stemyard.stack.settings import ROOT, StackSettings
+from stemyard.stack.triton import remove_clients_memory
 
 # Published, and only in a stack on loopback.
 DEMO_EMAIL = "test@example.com"
@@ -135,7 +136,7 @@ def orchestrator_plan(
     door: OrchestratorDoor, backing: Backing, runtime: RuntimeDirectory, settings: StackSettings
 ) -> ProcessPlan:
     """The floor."""
-    return _plan(
+    plan = _plan(
         "orchestrator",
         name=door.name,
         runtime=runtime,
@@ -153,6 +154,7 @@ def orchestrator_plan(
             "METRICS__PORT": str(door.metrics.port),
         },
     )
+    return replace(plan, clean_up=remove_clients_memory)
 
 
 def _service_accounts(settings: StackSettings) -> dict[str, dict[str, str]]:

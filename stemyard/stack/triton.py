@@ -87,6 +87,12 @@ def remove_shared_memory(server: int) -> None:
         region.unlink(missing_ok=True)
 
 
+def remove_clients_memory(client: int) -> None:
+    """What a killed orchestrator shared with the server; its regions carry its process id."""
+    for region in SHARED_MEMORY.glob(f"stemyard-client-{client}-*"):
+        region.unlink(missing_ok=True)
+
+
 def environment(doors: TritonDoors, serving: Path, settings: StackSettings) -> dict[str, str]:
     """The settings of `serving`, as its environment variables."""
     chosen = {
