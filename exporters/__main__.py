@@ -91,6 +91,8 @@ def _annotate(options: argparse.Namespace) -> int:
 
 
 def _load(family: str, options: argparse.Namespace) -> Reference | BagReference:
+    if family not in FAMILIES:
+        raise ModelFolderError(f"the family {family!r} is none of {', '.join(FAMILIES)}")
     first, *others = options.checkpoint
     if not others:
         return FAMILIES[family](first, trust_pickle=options.trust_pickle)

@@ -33,6 +33,8 @@ CLASS_PATH = f"{HTDemucs.__module__}.{HTDemucs.__name__}"
 TRAINED_ON = "trained_on"
 RANDOM_WEIGHTS = "nothing: random weights"
 _FORM_KEYS = ("klass", "args", "kwargs", "structure")
+_AGAIN = "fetch or copy it again"
+_EXPORTED = "of Demucs, htdemucs, htdemucs_ft and htdemucs_6s can be exported"
 
 Fetch = Callable[[str], Any]
 
@@ -82,7 +84,7 @@ def fetch_pretrained(name: str, fetch: Fetch = get_model) -> Any:
 
 def pretrained_checkpoint(model: Any, *, name: str) -> Checkpoint:
     """Of a model that `fetch_pretrained` gave. Raises UnsupportedModel."""
-    return Checkpoint(model=_htdemucs(model), provenance={"checkpoint": name})
+    return Checkpoint(model=_htdemucs(model, origin=name), provenance={"checkpoint": name})
 
 
 def save_checkpoint(model: HTDemucs, path: Path, *, provenance: Mapping[str, str]) -> None:
@@ -103,9 +105,9 @@ def _load_file(path: Path, *, trust_pickle: bool) -> Checkpoint:
     provenance = {"checkpoint": path.name, CHECKPOINT_SHA256: digest}
     if path.suffix != ".safetensors":
         package = _read_pickle(path, trust_pickle=trust_pickle)
-        return Checkpoint(model=_build(package), provenance=provenance)
+        return Checkpoint(model=_build(package, path), provenance=provenance)
     package, notes = _read_safetensors(path)
-    return Checkpoint(model=_build(package), provenance=notes | provenance)
+    return Checkpoint(model=_build(package, path), provenance=notes | provenance)
 
 
 def _read_safetensors(path: Path) -> tuple[dict[str, Any], dict[str, str]]:
@@ -114,12 +116,16 @@ def _read_safetensors(path: Path) -> tuple[dict[str, Any], dict[str, str]]:
             metadata = file.metadata() or {}
             state = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
         if metadata["klass"] != CLASS_PATH:
-            raise UnsupportedModel(f"{path.name} holds a {metadata['klass']!r}, not an HTDemucs")
+            raise UnsupportedModel(
+                f"{path.name} holds a {metadata['klass']!r} and is not an HTDemucs: {_EXPORTED}"
+            )
         arguments = {
             key: _decode_fractions(json.loads(metadata[key])) for key in ("args", "kwargs")
         }
     except (SafetensorError, OSError, KeyError, ValueError) as error:
-        raise CheckpointError(f"{path.name} is not a Demucs safetensors file: {error}") from error
+        raise CheckpointError(
+            f"{path.name} is not a whole Demucs safetensors file: {_first_line(error)}; {_AGAIN}"
+        ) from error
     notes = {key: text for key, text in metadata.items() if key not in _FORM_KEYS}
     return {"klass": HTDemucs, "state": state, **arguments}, notes
 
@@ -132,31 +138,39 @@ def _read_pickle(path: Path, *, trust_pickle: bool) -> dict[str, Any]:
         raise UnsafeCheckpoint(
             f"{path.name} holds more than tensors and Demucs' classes, or is no package at all; "
             "loading it unrestricted could run its code: pass --trust-pickle if you trust its "
-            f"author ({str(error).splitlines()[0]})"
+            f"author ({_first_line(error)})"
         ) from error
     except (RuntimeError, EOFError, OSError, ValueError) as error:
-        raise CheckpointError(f"{path.name} is not a Demucs package: {error}") from error
+        raise CheckpointError(
+            f"{path.name} is not a whole Demucs package: {_first_line(error)}; {_AGAIN}"
+        ) from error
 
 
-def _build(package: Any) -> HTDemucs:
+def _build(package: Any, path: Path) -> HTDemucs:
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="Dropping inexistant parameter")
             model = load_model(package)
     except (KeyError, TypeError, ValueError, RuntimeError, AssertionError) as error:
-        raise CheckpointError(f"the checkpoint does not describe its model: {error}") from error
-    return _htdemucs(model)
+        raise CheckpointError(
+            f"{path.name} does not describe its model: {_first_line(error)}; {_AGAIN}"
+        ) from error
+    return _htdemucs(model, origin=path.name)
 
 
-def _htdemucs(model: Any) -> HTDemucs:
+def _htdemucs(model: Any, *, origin: str) -> HTDemucs:
     """The one model of a bag of one; float32, in evaluation mode."""
     if isinstance(model, BagOfModels):
         if len(model.models) != 1:
-            raise UnsupportedModel(f"a bag of {len(model.models)} models is not one graph")
+            raise UnsupportedModel(f"{origin}: a bag of {len(model.models)} models is no one graph")
         model = model.models[0]
     if type(model) is not HTDemucs:
-        raise UnsupportedModel(f"{type(model).__name__} is not an HTDemucs")
+        raise UnsupportedModel(f"{origin}: {type(model).__name__} is not an HTDemucs: {_EXPORTED}")
     return model.float().eval().requires_grad_(False)
+
+
+def _first_line(error: Exception) -> str:
+    return next(iter(str(error).splitlines()), type(error).__name__)
 
 
 def _encode_fraction(value: Any) -> dict[str, Any]:

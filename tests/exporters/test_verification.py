@@ -185,6 +185,25 @@ def test_an_export_from_the_shell_verifies(tmp_path: Path, checkpoint: Path) -> 
     assert card.parity_passed
 
 
+def test_a_family_that_nobody_knows_is_told_the_known_ones(
+    exported: ModelFolder, checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = copy_of(exported, tmp_path)
+    folder.write(dataclasses.replace(folder.read_card(), family="open-unmix"), threads=0)
+    assert verify_in_shell(folder, checkpoint) == 1
+    assert "the family 'open-unmix' is none of htdemucs" in capsys.readouterr().err
+
+
+def test_a_card_edited_by_hand_into_nonsense_says_so(
+    exported: ModelFolder, checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = copy_of(exported, tmp_path)
+    path = folder.path / "card.json"
+    path.write_text(path.read_text().replace('"overlap": 0.25', '"overlap": 25'))
+    assert verify_in_shell(folder, checkpoint) == 1
+    assert "has no readable card: overlap must be in [0, 1)" in capsys.readouterr().err
+
+
 def test_an_error_is_one_line(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     where = ["--repository", str(tmp_path), "--checkpoint", "absent.th"]
     assert main(["export", "htdemucs", "--name", "x", *where]) == 1

@@ -114,8 +114,29 @@ def test_a_class_named_by_a_safetensors_file_is_not_imported(
 def test_what_is_no_checkpoint_is_refused(tmp_path: Path, suffix: str, content: bytes) -> None:
     path = tmp_path / f"m{suffix}"
     path.write_bytes(content)
-    with pytest.raises(CheckpointError):
+    with pytest.raises(CheckpointError, match=r"^m\."):
         load(path)
+
+
+@pytest.mark.parametrize("suffix", [".th", ".safetensors"])
+def test_a_truncated_file_is_named_with_what_to_do(
+    model: HTDemucs, checkpoint: Path, tmp_path: Path, suffix: str
+) -> None:
+    path = tmp_path / f"m{suffix}"
+    if suffix == ".th":
+        torch.save(package_of(model), path)
+    else:
+        path.write_bytes(checkpoint.read_bytes())
+    with path.open("r+b") as file:
+        file.truncate(path.stat().st_size // 2)
+    with pytest.raises(CheckpointError, match=rf"^m\{suffix} is not a whole .*copy it again"):
+        load(path)
+
+
+def test_tensors_of_another_program_are_no_checkpoint(model: HTDemucs, tmp_path: Path) -> None:
+    save_file(dict(model.state_dict()), tmp_path / "m.safetensors")
+    with pytest.raises(CheckpointError, match=r"^m\.safetensors is not a whole Demucs"):
+        load(tmp_path / "m.safetensors")
 
 
 def test_weights_that_do_not_fit_their_arguments_are_refused(
@@ -132,7 +153,7 @@ def test_another_class_of_demucs_is_no_htdemucs(tmp_path: Path) -> None:
     args, kwargs = arguments_of(other)  # type: ignore[arg-type]
     package = {"klass": HDemucs, "args": args, "kwargs": kwargs, "state": other.state_dict()}
     torch.save(package, tmp_path / "m.th")
-    with pytest.raises(UnsupportedModel, match="HDemucs is not an HTDemucs"):
+    with pytest.raises(UnsupportedModel, match=r"m\.th: HDemucs is not an HTDemucs: of Demucs"):
         load(tmp_path / "m.th")
 
 
@@ -151,7 +172,7 @@ def test_a_pretrained_name_is_the_only_model_of_its_bag(model: HTDemucs) -> None
 
 
 def test_a_bag_of_several_is_not_one_graph(model: HTDemucs) -> None:
-    with pytest.raises(UnsupportedModel, match="bag of 2"):
+    with pytest.raises(UnsupportedModel, match="htdemucs_ft: a bag of 2"):
         load("htdemucs_ft", fetch=lambda _: BagOfModels([model, model]))
 
 
@@ -159,7 +180,5 @@ def test_without_a_network_the_error_says_what_helps() -> None:
     def fail(_: str) -> Any:
         raise urllib.error.URLError("name resolution failed")
 
-    with pytest.raises(
-        CheckpointError, match=r"without a network, export a \.th"
-    ):
+    with pytest.raises(CheckpointError, match=r"without a network, export a \.th"):
         load("htdemucs", fetch=fail)
