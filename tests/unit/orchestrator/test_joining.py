@@ -1,11 +1,7 @@
 """A whole track through a model of our own, against plain statements over whole arrays."""
 
-import asyncio
-import tempfile
-from collections.abc import Callable, Sequence
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
-from uuid import UUID
 
 import numpy as np
 import pytest
@@ -13,128 +9,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from orchestrator.adapters.transport import Call
+from orchestrator.adapters.triton import TritonSeparator
 from orchestrator.audio.overlap_add import triangular_weights
-from orchestrator.finishing import Recipe
-from orchestrator.joining import Engine, JoinReport, Separation
-from orchestrator.mix import Mix, MixFacts, spool
 from orchestrator.plans import plans_of
-from orchestrator.segment_scheduler import SegmentScheduler, Share
-from orchestrator.tape import Tape
+from stemcore.catalogue.memory import MemoryCatalogue
+from stemcore.catalogue.triton import TritonSettings
 from stemcore.errors import ErrorCode, Unavailable
-from stemcore.model_card import Licences, ModelCard, StemSource
-from stemcore.separation_request import ClipMode, ComplementMode, SeparationRequest
-from tests.unit.orchestrator.test_mix import Decoded
+from stemcore.model_card import ModelCard, StemSource
+from stemcore.separation_request import ClipMode, ComplementMode
+from tests.unit.orchestrator.tracks import STEMS, Outcome, Recorder, card, model, song, wishes
 
 Samples = NDArray[np.float32]
-Model = Callable[[Samples], Samples]
-
-STEMS = ("drums", "bass", "vocals")
-# Half a second, the longest delay, is less than a window.
-RATE = 100
-
-
-def card(**changes: Any) -> ModelCard:
-    return ModelCard(
-        **{
-            "name": "odd",
-            "description": "",
-            "family": "test",
-            "stems": tuple(StemSource(stem=s, model="odd", output=s) for s in STEMS),
-            "sample_rate": RATE,
-            "segment_samples": 64,
-            "normalisation": "none",
-            "parameters": 0,
-            "files": {"1/model.onnx": "0" * 64},
-            "licences": Licences(code="MIT", weights="none", noncommercial=False),
-        }
-        | changes
-    )
-
-
-def model(window: Samples) -> Samples:
-    """Depends on where in the window a sample is, so that no wrong placing goes unnoticed."""
-    place = np.linspace(0.1, 1, window.shape[-1], dtype=np.float32)
-    return np.stack([window * place, window[::-1] * np.float32(0.3), np.roll(window, 3, axis=-1)])
-
-
-class Recorder:
-    """A StemSeparator that writes down which stems it was asked for."""
-
-    def __init__(self, model: Model) -> None:
-        self._model = model
-        self.asked: set[tuple[str, ...]] = set()
-
-    async def separate(self, window: Samples, *, card: ModelCard, stems: Sequence[str]) -> Samples:
-        self.asked.add(tuple(stems))
-        made = self._model(window)
-        return np.stack([made[card.stem_names.index(stem)] for stem in stems])
-
-
-class Outcome:
-    """What a request made of a track."""
-
-    def __init__(
-        self,
-        request: SeparationRequest,
-        samples: Samples,
-        on: ModelCard,
-        *,
-        separates: Model = model,
-    ) -> None:
-        self.separator = Recorder(separates)
-        self.request = request
-        self.segments: list[int] = []
-        with tempfile.TemporaryDirectory() as folder:
-            self.files, self.report = asyncio.run(self._run(samples, on, Path(folder)))
-
-    async def _run(
-        self, samples: Samples, on: ModelCard, folder: Path
-    ) -> tuple[dict[str, Samples], JoinReport]:
-        facts = spooled(samples, folder)
-        recipe = Recipe.of(self.request, on)
-        names = [file.name for file in recipe.files]
-        with (
-            Mix(folder / "mix", facts) as mix,
-            Tape(folder, stems=names, total_frames=facts.frames) as tape,
-        ):
-            separation = Separation(
-                mix=mix,
-                engine=engine(self.separator, on, recipe.stems),
-                plans=plans_of(self.request, on, frames=facts.frames),
-                recipe=recipe,
-                scratch=folder / "passes",
-            )
-            report = await separation.onto(tape, on_segment=self._count)
-            files = {
-                name: np.concatenate([block async for block in tape.blocks(name)]).T
-                for name in names
-            }
-        return files, report
-
-    async def _count(self, done: int) -> None:
-        self.segments.append(done)
-
-
-def spooled(samples: Samples, folder: Path) -> MixFacts:
-    return spool(Decoded(samples=samples, rate_hz=RATE), folder / "mix", sample_rate_hz=RATE)
-
-
-def engine(separator: Recorder, on: ModelCard, stems: Sequence[str]) -> Engine:
-    return Engine(
-        separator=separator,
-        scheduler=SegmentScheduler(window=2),
-        card=on,
-        stems=stems,
-        share=Share(account_id=UUID(int=1)),
-    )
-
-
-def wishes(*stems: str, **options: Any) -> SeparationRequest:
-    return SeparationRequest(**{"model": "odd", "stems": stems or STEMS} | options)
-
-
-def song(frames: int, *, seed: int = 5) -> Samples:
-    return np.random.default_rng(seed).uniform(-0.5, 0.5, (frames, 2)).astype(np.float32)
 
 
 def by_mean(track: Samples, on: ModelCard, *, overlap: float | None = None) -> Samples:
@@ -262,26 +148,61 @@ def test_complements_are_what_their_mode_says_to_the_bit(
         assert made.files[name].tobytes() == samples.tobytes(), name
 
 
-@pytest.mark.parametrize(
-    ("names", "options", "asked"),
-    [
-        (("instrumental",), {}, ("vocals",)),
-        (("vocals", "instrumental"), {}, ("vocals",)),
-        (("instrumental",), {"complement": ComplementMode.SUM}, ("drums", "bass")),
-        (("vocals",), {"consistency": True}, STEMS),
-        (("instrumental",), {"shifts": 3}, ("vocals",)),
-    ],
-)
+COSTS = [
+    (("instrumental",), {}, ("vocals",)),
+    (("vocals", "instrumental"), {}, ("vocals",)),
+    (("instrumental",), {"complement": ComplementMode.SUM}, ("drums", "bass")),
+    (("vocals",), {"consistency": True}, STEMS),
+    (("instrumental",), {"shifts": 3}, ("vocals",)),
+]
+
+
+@pytest.mark.parametrize(("names", "options", "asked"), COSTS)
 def test_the_engine_is_asked_for_no_more_than_is_needed(
     names: tuple[str, ...], options: dict[str, Any], asked: tuple[str, ...]
 ) -> None:
-    made = Outcome(wishes(*names, **options), song(300), card())
-    assert made.separator.asked == {asked}
+    separator = Recorder(model)
+    made = Outcome(wishes(*names, **options), song(300), card(), separator=separator)
+    assert separator.asked == {asked}
     assert tuple(made.files) == names
 
 
+class Wire:
+    """A Transport that writes down which outputs of which model are asked for."""
+
+    def __init__(self) -> None:
+        self.asked: set[tuple[str, tuple[str, ...]]] = set()
+
+    async def infer(self, call: Call) -> None:
+        self.asked.add((call.model, tuple(call.targets)))
+        for target in call.targets.values():
+            target[:] = call.window
+
+
+@pytest.mark.parametrize(("names", "options", "asked"), COSTS)
+@pytest.mark.parametrize("kind", ["one model", "a bag"])
+def test_triton_is_asked_for_no_more_than_is_needed(
+    kind: str, names: tuple[str, ...], options: dict[str, Any], asked: tuple[str, ...]
+) -> None:
+    wire = Wire()
+    on = card() if kind == "one model" else BAG
+    separator = TritonSeparator(wire, MemoryCatalogue(), TritonSettings(address="nowhere"))
+    Outcome(wishes(*names, **options), song(300), on, separator=separator)
+    if kind == "one model":
+        assert wire.asked == {("odd", asked)}
+    else:
+        assert wire.asked == {(f"odd-{stem}", (stem,)) for stem in asked}
+
+
+BAG = card(
+    stems=tuple(StemSource(stem=stem, model=f"odd-{stem}", output=stem) for stem in STEMS),
+    files={},
+    parts={f"odd-{stem}": "0" * 64 for stem in STEMS},
+)
+
+
 @settings(max_examples=10, deadline=None)
-@given(frames=st.integers(1, 6_000), clip=st.sampled_from(ClipMode))
+@given(frames=st.integers(1, 400), clip=st.sampled_from(ClipMode))
 def test_consistent_stems_add_up_to_the_mix(frames: int, clip: ClipMode) -> None:
     made = Outcome(wishes(consistency=True, clip=clip), song(frames), card())
     summed = np.sum([samples.astype(np.float64) for samples in made.files.values()], axis=0)
@@ -302,5 +223,5 @@ def test_what_is_no_number_is_the_engines_fault(shifts: int) -> None:
         return model(window) * np.float32(np.nan)
 
     with pytest.raises(Unavailable) as failure:
-        Outcome(wishes(shifts=shifts), song(300), card(), separates=broken)
+        Outcome(wishes(shifts=shifts), song(300), card(), separator=Recorder(broken))
     assert failure.value.code is ErrorCode.ENGINE_FAILED

@@ -14,8 +14,8 @@ from orchestrator.mix import Mix, spool
 from orchestrator.plans import plans_of
 from orchestrator.tape import Tape
 from stemcore.model_card import ModelCard
-from tests.unit.orchestrator.test_joining import Recorder, card, engine, model, wishes
 from tests.unit.orchestrator.test_mix import Decoded
+from tests.unit.orchestrator.tracks import Recorder, card, engine, model, wishes
 
 SEGMENT = 22_050
 SHORT, LONG = 10 * SEGMENT, 80 * SEGMENT
