@@ -9,11 +9,11 @@ import numpy as np
 import tensorflow as tf
 from spleeter.model import EstimatorSpecBuilder
 
-from exporters.spleeter.configuration import PROVENANCE_FILE, RANDOM_WEIGHTS, TRAINED_ON
+from exporters.spleeter.configuration import NORMS, PROVENANCE_FILE, RANDOM_WEIGHTS, TRAINED_ON
 from synthesis import song
 
 CHECKPOINT = "model"
-_TRIAL_S = 13.0
+_TRIAL_S = 6.0
 
 
 def save_random_checkpoint(parameters: Mapping[str, Any], directory: Path, *, seed: int) -> None:
@@ -40,21 +40,29 @@ def draw_weights(variables: Iterable[Any], session: Any, rng: np.random.Generato
 
 
 def settle_norms(session: Any, rng: np.random.Generator, *, feed: Mapping[Any, Any]) -> None:
-    """Moving statistics near those that music gives, each layer in its turn.
+    """Moving statistics near those that music gives, depth by depth in all U-Nets at once.
 
     Anything else would drive the masks to 0, 1 or a half, where no fault shows.
     """
     variables = {v.op.name: v for v in tf.compat.v1.global_variables()}
     norms = [op for op in session.graph.get_operations() if op.type == "FusedBatchNormV3"]
-    for norm in norms:
-        values = session.run(norm.inputs[0], feed)
-        mean, deviation = values.mean(axis=(0, 1, 2)), values.std(axis=(0, 1, 2)) + 1e-3
-        off_mean = deviation * rng.normal(0.0, 0.2, mean.shape)
-        off_variance = rng.uniform(0.5, 2.0, mean.shape)
-        scope = norm.name.rpartition("/")[0]
-        variables[f"{scope}/moving_mean"].load((mean + off_mean).astype(np.float32), session)
-        variance = (deviation**2 * off_variance).astype(np.float32)
-        variables[f"{scope}/moving_variance"].load(variance, session)
+    for depth in range(NORMS):
+        level = norms[depth::NORMS]
+        for norm, values in zip(
+            level, session.run([n.inputs[0] for n in level], feed), strict=True
+        ):
+            scope = norm.name.rpartition("/")[0]
+            mean, variance = _near_statistics(values, rng)
+            variables[f"{scope}/moving_mean"].load(mean, session)
+            variables[f"{scope}/moving_variance"].load(variance, session)
+
+
+def _near_statistics(values: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Per channel of [split, frame, bin, channel]."""
+    mean, deviation = values.mean(axis=(0, 1, 2)), values.std(axis=(0, 1, 2)) + 1e-3
+    near_mean = mean + deviation * rng.normal(0.0, 0.2, mean.shape)
+    near_variance = deviation**2 * rng.uniform(0.5, 2.0, mean.shape)
+    return near_mean.astype(np.float32), near_variance.astype(np.float32)
 
 
 def _drawn(name: str, shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
