@@ -8,6 +8,7 @@ from typing import Any
 
 from exporters.bag import exported, verified
 from exporters.card_writer import ModelFolder
+from exporters.engine_evidence import judged_engines
 from exporters.errors import CheckpointError, ExportError, ModelFolderError
 from exporters.export import annotate_model
 from exporters.facts import read_facts
@@ -72,6 +73,11 @@ def _verify(options: argparse.Namespace) -> int:
 def _told(card: ModelCard) -> bool:
     for figure in card.parity:
         sys.stdout.write(f"{_line(figure)}\n")
+    for engine in card.engines:
+        for figure in engine.parity:
+            sys.stdout.write(f"{_line(figure)}\n")
+        may = "may" if engine.passed else "may not"
+        sys.stdout.write(f"{engine.engine} {engine.precision} {may} serve it\n")
     verdict = "passed" if card.parity_passed else "FAILED"
     sys.stdout.write(f"{card.name}: {verdict}, {card.files or card.parts}\n")
     return card.parity_passed
@@ -86,7 +92,9 @@ def _random_checkpoint(options: argparse.Namespace) -> int:
 
 def _annotate(options: argparse.Namespace) -> int:
     folder = ModelFolder(options.repository / options.name)
-    annotate_model(folder, facts=options.facts, evidence=options.evidence)
+    card = annotate_model(folder, facts=options.facts, evidence=options.evidence)
+    if options.engines is not None:
+        folder.write(judged_engines(card, options.engines), threads=folder.read_threads())
     return 0
 
 
@@ -136,6 +144,7 @@ def _parser() -> argparse.ArgumentParser:
     annotate = commands.add_parser("annotate", help="new words or figures for a card")
     annotate.add_argument("name", help="Triton model name")
     annotate.add_argument("--evidence", type=Path, help="what `training evaluate` recorded")
+    annotate.add_argument("--engines", type=Path, help="what `training engines` recorded")
     _add_repository(annotate)
     _add_facts(annotate)
     annotate.set_defaults(command=_annotate)

@@ -22,8 +22,6 @@ from exporters.signals import IMPULSES, trial_signals
 from stemcore.model_card import EngineEvidence, ModelCard, ParityFigure
 
 OPENVINO = "openvino"
-# PyTorch's own bfloat16 comes no closer to float32: beyond this, SDR on known stems decides.
-BF16_DB = 36.0
 
 Truths = Mapping[str, tuple[Any, Stems]]
 
@@ -89,7 +87,8 @@ def _figures(
 ) -> Iterator[ParityFigure]:
     engine: Engine = OpenvinoEngine(folder.model, precision=precision)
     what = "Demucs" if isinstance(reference.model, nn.Module) else "its graph in PyTorch"
-    floor_db = BF16_DB if precision == "bf16" else reference.floors.engine_db
+    floors = reference.floors
+    floor_db = floors.bf16_db if precision == "bf16" else floors.engine_db
     for signal, (audio, truth) in truths.items():
         (stems,) = run_engine(engine, audio[None])
         yield compare_signal(

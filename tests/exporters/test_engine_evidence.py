@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from exporters.card_writer import ModelFolder
-from exporters.engine_evidence import BF16_DB, judged_engines, prove_engines
+from exporters.engine_evidence import judged_engines, prove_engines
 from exporters.errors import FactsError
 from exporters.openvino_engine import precisions_here
 from exporters.reference import Reference
@@ -38,10 +38,12 @@ def test_float32_is_as_exact_as_onnx_runtime(engines: tuple[EngineEvidence, ...]
     assert engines[0].passed
 
 
-def test_bfloat16_is_held_to_its_own_floor(engines: tuple[EngineEvidence, ...]) -> None:
+def test_bfloat16_is_held_to_its_own_floor(
+    engines: tuple[EngineEvidence, ...], reference: Reference
+) -> None:
     for each in engines[1:]:
         heard = [figure for figure in each.parity if figure.snr_db is not None]
-        assert {figure.required_db for figure in heard} == {BF16_DB}
+        assert {figure.required_db for figure in heard} == {reference.floors.bf16_db}
         assert all(figure.snr_db < 80 for figure in heard if figure.snr_db), "it rounds"
 
 
