@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from exporters.errors import UnsupportedModel
 from exporters.htdemucs.fourier import Analysis, Synthesis
+from exporters.htdemucs.layers import rewrite_layers
 from exporters.htdemucs.narrowing import narrow
 from exporters.htdemucs.positions import PositionTables
 from exporters.htdemucs.reductions import StagedReductions
@@ -63,6 +64,7 @@ def waveform_graph(model: HTDemucs, *, stem: str | None = None) -> WaveformHTDem
     graph.segment = model.segment
     if stem is not None:
         narrow(graph, stem=stem)
+    rewrite_layers(graph)
     graph.eval().requires_grad_(False)
     graph(torch.zeros(1, graph.audio_channels, segment_samples(model)))  # draws up its tables
     return graph

@@ -12,8 +12,11 @@ from demucs.apply import BagOfModels
 from exporters.errors import CheckpointError, UnsupportedModel
 from exporters.htdemucs.bag import BagCheckpoint, load_bag, load_specialists
 from exporters.htdemucs.family import load_model_or_bag
+from exporters.parity import snr_db
 from exporters.reference import BagReference
 from tests.exporters.htdemucs.bags import STEMS, write_bag, write_definition, write_model
+
+NARROWED_DB = 120.0
 
 
 def load(source: Path) -> BagCheckpoint:
@@ -137,6 +140,8 @@ def test_a_narrowed_graph_gives_the_very_stem_of_the_whole(tmp_path: Path) -> No
         own = load_model_or_bag(str(tmp_path / "bag" / f"model{place}.safetensors"))
         assert not isinstance(own, BagReference)
         (output,) = specialist.graph(mix)
-        assert torch.equal(output, own.graph(mix)[place])
+        exact = own.graph(mix)[place].numpy()
+        # Fewer channels are added up in another order: in float32, and no more.
+        assert snr_db(exact, output.numpy()) >= NARROWED_DB
         assert specialist.stems == (stem,)
         assert specialist.parameters < own.parameters
