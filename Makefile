@@ -118,6 +118,10 @@ bench: dev exporters $(TRITON)/.synced ## Measure speed and memory, and write be
 	  --checkpoint .cache/bench/htdemucs-full.safetensors
 	$(DEV)/bin/python -m bench.memory
 
+.PHONY: bench-models
+bench-models: dev exporters exporters-spleeter $(TRITON)/.synced ## Measure all engines, transports, batches and bags: two hours
+	scripts/bench-models
+
 .PHONY: bench-stack
 bench-stack: dev servers $(TRITON)/.synced ## Measure the full stack against the one-machine stack
 	$(DEV)/bin/python -m bench.stack
