@@ -20,7 +20,8 @@ from stemcore.settings import SettingsSection
 from stemcore.sharing import Shared
 
 MAX_MESSAGE_BYTES = 2**31 - 1
-_NOT_FOUND = "StatusCode.NOT_FOUND"
+# A model on its way out is "not found", or "unavailable" as a server that is away would be.
+_NOT_FOUND, _NO_VERSION = "StatusCode.NOT_FOUND", "no available versions"
 
 # One connection to each address, each request on the next: by default all go to the first.
 _IN_TURN = json.dumps({"loadBalancingConfig": [{"round_robin": {}}]})
@@ -109,7 +110,7 @@ class TritonCatalogue:
         try:
             answer = await self._client.get_model_config(name, client_timeout=self._timeout_s)
         except InferenceServerException as error:
-            if error.status() == _NOT_FOUND:
+            if _is_gone(error):
                 # Unloaded since the statistics named it; the others are there all the same.
                 return None
             raise
@@ -132,6 +133,11 @@ def refusal_of(card: ModelCard) -> str | None:
     if not card.parity_passed:
         return "The card has no passed parity with the reference implementation."
     return None
+
+
+def _is_gone(error: InferenceServerException) -> bool:
+    status: Any = error.status()
+    return status == _NOT_FOUND or _NO_VERSION in str(error.message())
 
 
 def _speed(statistics: Any) -> MeasuredSpeed | None:
