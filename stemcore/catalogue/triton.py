@@ -135,9 +135,9 @@ def refusal_of(card: ModelCard) -> str | None:
     return None
 
 
-def _is_gone(error: InferenceServerException) -> bool:
-    status: Any = error.status()
-    return status == _NOT_FOUND or _NO_VERSION in str(error.message())
+def _is_gone(error: Any) -> bool:
+    """Of an InferenceServerException."""
+    return bool(error.status() == _NOT_FOUND or _NO_VERSION in error.message())
 
 
 def _speed(statistics: Any) -> MeasuredSpeed | None:
