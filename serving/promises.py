@@ -19,6 +19,7 @@ _PLAN = (
     "join",
     "weights",
     "normalisation",
+    "output_precision",
     "max_batch_size",
 )
 
