@@ -64,7 +64,8 @@ def waveform_graph(model: HTDemucs, *, stem: str | None = None) -> WaveformHTDem
     graph.segment = model.segment
     if stem is not None:
         narrow(graph, stem=stem)
-    rewrite_layers(graph)
+    with torch.random.fork_rng():
+        rewrite_layers(graph)
     graph.eval().requires_grad_(False)
     graph(torch.zeros(1, graph.audio_channels, segment_samples(model)))  # draws up its tables
     return graph
