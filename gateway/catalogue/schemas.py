@@ -7,6 +7,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from stemcore.catalogue.port import ServedModel
+from stemcore.model_card import EngineEvidence, ParityFigure
 from stemcore.presets import PRESETS, Preset, choose_for
 from stemcore.stem_choice import complements_of
 
@@ -35,9 +36,20 @@ EXAMPLE_MODEL: dict[str, Any] = {
     "times_real_time": 9.6,
     "worst_parity_db": 104.2,
     "parity": [],
+    "engines": [
+        {
+            "engine": "openvino",
+            "precision": "bf16",
+            "passed": True,
+            "worst_parity_db": 41.3,
+            "sdr_lost_db": {"drums": 0.004, "bass": 0.002, "other": 0.003, "vocals": 0.002},
+            "sdr_songs": 50,
+        }
+    ],
     "sdr": None,
     "licences": {"code": "MIT", "weights": "MIT", "noncommercial": False},
     "provenance": {},
+    "digest": "d7a8fbb307d7809469ca9abcb0082e4f8d5651e46d3cdb762d02d0bf37c9e592",
     "files": {"1/model.onnx": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"},
     "parts": {},
 }
@@ -58,6 +70,29 @@ class LicencesResponse(BaseModel):
     code: str
     weights: str
     noncommercial: bool
+
+
+class EngineResponse(BaseModel):
+    """An engine that may stand in for the card's own, and the evidence for it."""
+
+    engine: str
+    precision: str
+    passed: bool
+    worst_parity_db: float | None
+    sdr_lost_db: dict[str, float] = Field(description="Against the card's own engine, by stem.")
+    sdr_songs: int
+
+    @classmethod
+    def of(cls, evidence: EngineEvidence) -> "EngineResponse":
+        """The JSON form."""
+        return cls(
+            engine=evidence.engine,
+            precision=evidence.precision,
+            passed=evidence.passed,
+            worst_parity_db=_worst(evidence.parity),
+            sdr_lost_db=dict(evidence.sdr_lost_db),
+            sdr_songs=evidence.sdr_songs,
+        )
 
 
 class ModelResponse(BaseModel):
@@ -100,9 +135,11 @@ class ModelResponse(BaseModel):
         description="The lowest signal-to-error ratio against the reference implementation."
     )
     parity: list[dict[str, Any]] = Field(description="Every comparison with the reference.")
+    engines: list[EngineResponse] = Field(description="Others that may run the same files.")
     sdr: dict[str, Any] | None = Field(description="SDR in dB with its test set.")
     licences: LicencesResponse
     provenance: dict[str, str]
+    digest: str = Field(description="Of files and engine: what a job is bound to.")
     files: dict[str, str] = Field(description="SHA-256 of each file of the model.")
     parts: dict[str, str] = Field(
         description="Of a bag, the models that make its stems, with the digest of each one's card."
@@ -112,7 +149,6 @@ class ModelResponse(BaseModel):
     def of(cls, model: ServedModel) -> "ModelResponse":
         """The JSON form."""
         card = model.card
-        figures = [figure.snr_db for figure in card.parity if figure.snr_db is not None]
         return cls(
             name=card.name,
             description=card.description,
@@ -136,11 +172,13 @@ class ModelResponse(BaseModel):
             parameters=card.parameters,
             seconds_per_segment=_rounded(model.speed and model.speed.seconds_per_segment),
             times_real_time=_rounded(model.times_real_time),
-            worst_parity_db=min(figures, default=None),
+            worst_parity_db=_worst(card.parity),
             parity=[_as_dict(figure) for figure in card.parity],
+            engines=[EngineResponse.of(evidence) for evidence in card.engines],
             sdr=_as_dict(card.sdr) if card.sdr else None,
             licences=LicencesResponse(**_as_dict(card.licences)),
             provenance=dict(card.provenance),
+            digest=card.digest,
             files=dict(card.files),
             parts=dict(card.parts),
         )
@@ -148,6 +186,10 @@ class ModelResponse(BaseModel):
 
 def _as_dict(value: Any) -> dict[str, Any]:
     return dataclasses.asdict(value)
+
+
+def _worst(parity: Sequence[ParityFigure]) -> float | None:
+    return min((figure.snr_db for figure in parity if figure.snr_db is not None), default=None)
 
 
 def _rounded(figure: float | None) -> float | None:

@@ -10,7 +10,7 @@ from gateway.settings import GatewaySettings
 from stemcore.catalogue.memory import MemoryCatalogue
 from stemcore.catalogue.policy import ModelPolicy
 from stemcore.catalogue.port import MeasuredSpeed, ServedModel
-from stemcore.model_card import Licences
+from stemcore.model_card import EngineEvidence, Licences
 from tests.integration.gateway.cards import make_card
 from tests.integration.gateway.conftest import MODELS, new_account, running_gateway, signed_in
 
@@ -34,6 +34,7 @@ async def test_models_show_their_cards(http: httpx.AsyncClient) -> None:
     assert mini["complements"] == ["no_drums", "no_bass", "no_other", "no_vocals", "instrumental"]
     assert mini["licences"] == {"code": "MIT", "weights": "MIT", "noncommercial": False}
     assert mini["times_real_time"] is None
+    assert (mini["digest"], mini["engines"]) == (MODELS[0].card.digest, [])
 
 
 async def test_each_preset_shows_the_model_it_takes_now(http: httpx.AsyncClient) -> None:
@@ -51,7 +52,11 @@ async def test_research_weights_are_refused_where_the_policy_says_so(
 ) -> None:
     strict = settings.model_copy(update={"models": ModelPolicy(refuse_noncommercial=True)})
     research = Licences(code="MIT", weights="research only", noncommercial=True)
-    card = replace(make_card("htdemucs"), licences=research, parameters=42_000_000)
+    card = make_card("htdemucs")
+    other = EngineEvidence(
+        engine="openvino", precision="bf16", parity=card.parity, sdr_lost_db={"drums": 0.01}
+    )
+    card = replace(card, licences=research, parameters=42_000_000, engines=(other,))
     timed = MeasuredSpeed(segments=8, seconds_per_segment=0.5)
     models = (MODELS[0], ServedModel(card=card, ready=True, speed=timed))
     account_id = await new_account(pool)
@@ -66,6 +71,9 @@ async def test_research_weights_are_refused_where_the_policy_says_so(
             answer = await caller.submit(model="htdemucs")
         assert shown["licences"]["noncommercial"]
         assert shown["times_real_time"] == 11.7
+        (engine,) = shown["engines"]
+        assert (engine["engine"], engine["precision"]) == ("openvino", "bf16")
+        assert (engine["passed"], engine["worst_parity_db"]) == (True, 101.5)
         assert {item["model"] for item in presets if item["name"] == "best"} == {best}
         assert shown["usable"] is (policy is settings)
         assert answer.status_code == (202 if policy is settings else 422)

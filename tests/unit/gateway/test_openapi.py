@@ -81,6 +81,7 @@ def test_the_answers_have_examples() -> None:
     shown = [name for name in schemas if name.endswith(("Response", "Request", "Form", "Problem"))]
     nested = {
         "AliveResponse",
+        "EngineResponse",
         "JobErrorResponse",
         "LicencesResponse",
         "ResultResponse",
