@@ -35,6 +35,11 @@ RANDOM_WEIGHTS = "nothing: random weights"
 _FORM_KEYS = ("klass", "args", "kwargs", "structure")
 _AGAIN = "fetch or copy it again"
 _EXPORTED = "of Demucs, htdemucs, htdemucs_ft and htdemucs_6s can be exported"
+# Padded to the full window, a half of one came out 7 to 11 dB from Demucs' own, on seeded weights.
+_HYBRID = (
+    "Demucs runs a Hybrid Demucs on each song's last window at that window's own, shorter length, "
+    f"which a graph of one length cannot; {_EXPORTED}"
+)
 
 Fetch = Callable[[str], Any]
 
@@ -72,6 +77,8 @@ def fetch_pretrained(name: str, fetch: Fetch = get_model) -> Any:
         raise CheckpointError(f"no such checkpoint file: {name}")
     if name not in PRETRAINED:
         raise CheckpointError(f"{name!r} is neither a file nor one of {', '.join(PRETRAINED)}")
+    if not name.startswith("htdemucs"):
+        raise UnsupportedModel(f"{name}: {_HYBRID if name == 'hdemucs_mmi' else _EXPORTED}")
     try:
         return fetch(name)
     except FETCH_FAILURES as error:
@@ -116,9 +123,7 @@ def _read_safetensors(path: Path) -> tuple[dict[str, Any], dict[str, str]]:
             metadata = file.metadata() or {}
             state = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
         if metadata["klass"] != CLASS_PATH:
-            raise UnsupportedModel(
-                f"{path.name} holds a {metadata['klass']!r} and is not an HTDemucs: {_EXPORTED}"
-            )
+            raise _unsupported(metadata["klass"], origin=path.name)
         arguments = {
             key: _decode_fractions(json.loads(metadata[key])) for key in ("args", "kwargs")
         }
@@ -165,8 +170,14 @@ def _htdemucs(model: Any, *, origin: str) -> HTDemucs:
             raise UnsupportedModel(f"{origin}: a bag of {len(model.models)} models is no one graph")
         model = model.models[0]
     if type(model) is not HTDemucs:
-        raise UnsupportedModel(f"{origin}: {type(model).__name__} is not an HTDemucs: {_EXPORTED}")
+        kind = type(model)
+        raise _unsupported(f"{kind.__module__}.{kind.__name__}", origin=origin)
     return model.float().eval().requires_grad_(False)
+
+
+def _unsupported(class_path: str, *, origin: str) -> UnsupportedModel:
+    reason = _HYBRID if class_path == f"{HDemucs.__module__}.{HDemucs.__name__}" else _EXPORTED
+    return UnsupportedModel(f"{origin}: a {class_path} is not an HTDemucs: {reason}")
 
 
 def _first_line(error: Exception) -> str:
