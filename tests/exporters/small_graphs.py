@@ -10,10 +10,10 @@ import torch
 
 from exporters.card_writer import ModelFolder
 from exporters.export import export_model
-from exporters.htdemucs.family import load_htdemucs
+from exporters.htdemucs.family import load_htdemucs, load_model_or_bag
 from exporters.mixed_precision import to_mixed_precision
 from exporters.onnx_export import export_graph
-from exporters.reference import BagReference, Reference
+from exporters.reference import BagReference
 from exporters.signals import trial_signals
 from exporters.specification import WaveformSpecification
 from exporters.spleeter.configuration import Configuration
@@ -42,9 +42,7 @@ SPLEETER = Configuration(
 
 def htdemucs(root: Path, **changes: Any) -> Path:
     checkpoint = write_model(root / "htdemucs.safetensors", seed=1, **MICRO | changes)
-    reference = load_htdemucs(str(checkpoint))
-    assert isinstance(reference, Reference)
-    return export_model(reference, name="htdemucs", repository=root).model
+    return export_model(load_htdemucs(str(checkpoint)), name="htdemucs", repository=root).model
 
 
 def six_stems(root: Path) -> Path:
@@ -53,7 +51,7 @@ def six_stems(root: Path) -> Path:
 
 def specialist(root: Path) -> Path:
     """What serves one stem of a bag."""
-    bag = load_htdemucs(str(write_bag(root / "bag")))
+    bag = load_model_or_bag(str(write_bag(root / "bag")))
     assert isinstance(bag, BagReference)
     return export_model(bag.specialists["vocals"], name="bag-vocals", repository=root).model
 

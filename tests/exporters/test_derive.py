@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tritonclient.grpc import model_config_pb2
 
 from exporters import derive
 from exporters.card_writer import ModelFolder, file_sha256
@@ -15,6 +16,7 @@ from exporters.triton_config import parse_config
 from stemcore.model_card import ModelCard, ParityFigure
 from tests.exporters import small_graphs
 
+DataType: Any = getattr(model_config_pb2, "DataType")  # noqa: B009 - generated at import
 PROVEN = ParityFigure(
     step=Step.ENGINE,
     signal="music",
@@ -77,8 +79,8 @@ def test_a_converted_model_is_served_on_a_gpu_under_its_own_name(converted: Mode
     card, config = converted.read_card(), config_of(converted)
     assert (card.precision, card.output_precision, card.profile) == ("fp16", "fp16", "gpu-tensorrt")
     assert {stem.model for stem in card.stems} == {"other"}
-    assert {config.output[0].DataType.Name(o.data_type) for o in config.output} == {"TYPE_FP16"}
-    assert [config.input[0].DataType.Name(i.data_type) for i in config.input] == ["TYPE_FP32"]
+    assert {tensor.data_type for tensor in config.output} == {DataType.Value("TYPE_FP16")}
+    assert [tensor.data_type for tensor in config.input] == [DataType.Value("TYPE_FP32")]
     assert ModelCard.from_json(config.parameters["card"].string_value) == card
 
 
