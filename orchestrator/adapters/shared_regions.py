@@ -57,6 +57,11 @@ class SharedRegion:
         os.close(self._descriptor)
 
 
+def is_abandoned(name: str, directory: Path = SHARED_MEMORY) -> bool:
+    """Whether this is the name of a region of which the name is all that is left."""
+    return name.startswith(PREFIX) and not (directory / name).exists()
+
+
 def remove_stale_regions(directory: Path = SHARED_MEMORY) -> tuple[str, ...]:
     """Delete regions whose makers are gone; returns their names."""
     return tuple(path.name for path in directory.glob(f"{PREFIX}*") if _removed_if_stale(path))

@@ -11,7 +11,11 @@ import structlog
 import tritonclient.grpc.aio as triton
 from tritonclient.utils import InferenceServerException
 
-from orchestrator.adapters.shared_regions import SharedRegion, remove_stale_regions
+from orchestrator.adapters.shared_regions import (
+    SharedRegion,
+    is_abandoned,
+    remove_stale_regions,
+)
 from orchestrator.adapters.transport import (
     DTYPES,
     INPUT,
@@ -63,6 +67,7 @@ class SharedMemoryTransport:
         }
         self._free: list[SharedRegion] = []
         self._given_up: list[str] = list(remove_stale_regions())
+        self._is_swept = False
 
     async def infer(self, call: Call) -> None:
         """See Transport."""
@@ -104,6 +109,7 @@ class SharedMemoryTransport:
             raise SharedMemoryRefused(f"no room: {error.strerror}") from error
         try:
             await self._register(region)
+            await self._sweep()
         except BaseException:
             self._give_up(region)
             raise
@@ -122,6 +128,17 @@ class SharedMemoryTransport:
                 await register(name, name, size_bytes, **self._metadata)
             except ServerErrors as error:
                 raise SharedMemoryRefused(str(error)) from error
+
+    async def _sweep(self) -> None:
+        """What dead clients left registered: the server would keep their memory for ever."""
+        if self._is_swept:
+            return
+        try:
+            status = await self._client.get_system_shared_memory_status(**self._metadata)
+        except ServerErrors:
+            return
+        self._given_up += [name for name in status.regions if is_abandoned(name)]
+        self._is_swept = True
 
     async def _ask(self, call: Call, region: SharedRegion) -> Any:
         region.array(call.window.shape, np.float32)[...] = call.window

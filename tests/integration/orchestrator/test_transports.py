@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from pydantic import SecretStr
 
 from bench import waiting_server
-from orchestrator.adapters.shared_regions import PREFIX, SHARED_MEMORY
+from orchestrator.adapters.shared_regions import PREFIX, SHARED_MEMORY, SharedRegion
 from orchestrator.adapters.shared_transport import SECRET_HEADER, open_transport
 from orchestrator.adapters.triton import TritonSeparator
 from stemcore.catalogue.triton import TritonCatalogue, TritonSettings, open_triton
@@ -73,12 +73,16 @@ class Server:
         async with open_transport(client, settings) as transport:
             yield TritonSeparator(transport, self.catalogue, settings), client
 
-    async def regions(self) -> set[str]:
-        """Registered by clients."""
+    @property
+    def headers(self) -> dict[str, str]:
         secret = self.settings.shared_memory_secret
         assert secret is not None
-        headers = {SECRET_HEADER: secret.get_secret_value()}
-        return set((await self.client.get_system_shared_memory_status(headers=headers)).regions)
+        return {SECRET_HEADER: secret.get_secret_value()}
+
+    async def regions(self) -> set[str]:
+        """Registered by clients."""
+        status = await self.client.get_system_shared_memory_status(headers=self.headers)
+        return set(status.regions)
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -192,6 +196,22 @@ async def test_nothing_is_left_at_the_end(server: Server) -> None:
         assert all((SHARED_MEMORY / name).exists() for name in names)
     assert await server.regions() == set()
     assert not any((SHARED_MEMORY / name).exists() for name in names)
+
+
+async def test_what_dead_clients_left_registered_is_withdrawn(server: Server) -> None:
+    dead, alive = SharedRegion.make(4096), SharedRegion.make(4096)
+    for region in (dead, alive):
+        await server.client.register_system_shared_memory(
+            region.name, region.name, region.size_bytes, headers=server.headers
+        )
+    dead.close()
+    async with server.separator() as (separator, _):
+        for _ in range(2):
+            await separator.separate(window(), card=server.cards["gains"], stems=("bass",))
+        assert dead.name not in await server.regions()
+        assert alive.name in await server.regions()
+    await server.client.unregister_system_shared_memory(alive.name, headers=server.headers)
+    alive.close()
 
 
 async def test_memory_of_an_abandoned_call_is_never_used_again(server: Server) -> None:

@@ -37,6 +37,9 @@ class AnsweringClient:
     async def register_system_shared_memory(self, *_: Any, **__: Any) -> None:
         raise InferenceServerException("not for you", status="StatusCode.UNAVAILABLE")
 
+    async def get_system_shared_memory_status(self, **_: Any) -> Any:
+        raise InferenceServerException("not for you", status="StatusCode.UNAVAILABLE")
+
     async def unregister_system_shared_memory(self, *_: Any, **__: Any) -> None:
         raise InferenceServerException("not for you", status="StatusCode.UNAVAILABLE")
 
