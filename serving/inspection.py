@@ -37,10 +37,14 @@ class VerifiedModel:
 
 
 def model_names(repository: Path) -> tuple[str, ...]:
-    """Every folder of the repository that wants to be a model, by name."""
+    """Every folder of the repository that wants to be a model, by name.
+
+    Those that begin with a dot are models in the making.
+    """
     if not repository.is_dir():
         return ()
-    return tuple(sorted(path.parent.name for path in repository.glob(f"*/{CONFIG_FILE}")))
+    names = (path.parent.name for path in repository.glob(f"*/{CONFIG_FILE}"))
+    return tuple(sorted(name for name in names if not name.startswith(".")))
 
 
 def bag_of(directory: Path) -> str | None:

@@ -94,6 +94,7 @@ def test_a_card_without_a_numbered_version_is_refused(model: Path) -> None:
 def test_the_models_of_a_repository_are_the_folders_with_a_config(tmp_path: Path) -> None:
     write_model(tmp_path, "b")
     write_model(tmp_path, "a")
+    write_model(tmp_path, "c").rename(tmp_path / ".c.in-the-making")
     (tmp_path / "notes").mkdir()
     assert model_names(tmp_path) == ("a", "b")
     assert model_names(tmp_path / "absent") == ()
