@@ -16,7 +16,7 @@ TINY_MODELS := .cache/models/.made
 
 export PYTHONUNBUFFERED := 1
 # Handed over by the environment, so that a file name may hold quotes and spaces.
-export SONG OUT MODEL PRESET NAME CHECKPOINT REPOSITORY PROFILE FACTS STACK RUNTIME
+export SONG OUT MODEL PRESET NAME CHECKPOINT REPOSITORY PROFILE FACTS STACK RUNTIME WRITE
 
 # --- running it -----------------------------------------------------------------------------
 
@@ -102,6 +102,11 @@ pull: exporters $(if $(filter spleeter%,$(MODEL)),exporters-spleeter) $(TRITON)/
 verify: exporters $(if $(filter spleeter%,$(NAME)),exporters-spleeter) ## NAME=name CHECKPOINT=file REPOSITORY=dir
 	$(EXPORTERS)/bin/python -m exporters verify "$$NAME" --checkpoint "$$CHECKPOINT" \
 	  --repository "$${REPOSITORY:-model_repository}"
+
+.PHONY: models-verify
+models-verify: dev $(TRITON)/.synced ## One table: model, engine, parity, size, speed: [REPOSITORY=dir] [WRITE=name]
+	$(DEV)/bin/python -m bench.models_table --repository "$${REPOSITORY:-model_repository}" \
+	  $(if $(WRITE),--write "$$WRITE")
 
 .PHONY: train-mini
 train-mini: exporters ## Train stemyard-mini again from seeds, three hours, and judge it
