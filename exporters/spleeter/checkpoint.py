@@ -3,7 +3,6 @@
 import hashlib
 import json
 import re
-import shutil
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -60,14 +59,16 @@ def fetched(name: str, *, program: SpleeterProgram, downloads: Path) -> Path:
         return directory
     downloads.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{name}.", dir=downloads) as scratch:
+        whole = Path(scratch) / name
+        whole.mkdir()
         try:
-            program.fetch(name, Path(scratch))
+            program.fetch(name, whole)
         except CheckpointError as error:
             raise CheckpointError(
                 f"{error}; without a network, pass the directory of a model that was fetched "
                 "elsewhere as --checkpoint"
             ) from error
-        shutil.copytree(scratch, directory)
+        whole.rename(directory)
     return directory
 
 

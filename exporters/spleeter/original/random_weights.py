@@ -34,9 +34,15 @@ def save_random_checkpoint(parameters: Mapping[str, Any], directory: Path, *, se
 
 def draw_weights(variables: Iterable[Any], session: Any, rng: np.random.Generator) -> None:
     """Kernels that keep the level of what they are given; biases, gammas and betas at random."""
-    for variable in variables:
-        shape = tuple(variable.shape.as_list())
-        variable.load(_drawn(variable.op.name, shape, rng).astype(np.float32), session)
+    shapes = {variable: tuple(variable.shape.as_list()) for variable in variables}
+    assign(session, {v: _drawn(v.op.name, shape, rng) for v, shape in shapes.items()})
+
+
+def assign(session: Any, values: Mapping[Any, np.ndarray]) -> None:
+    """All at once: every other set of operations that is run has its graph optimised anew."""
+    initializers = [variable.initializer for variable in values]
+    feed = {i.inputs[1]: v for i, v in zip(initializers, values.values(), strict=True)}
+    session.run(initializers, feed)
 
 
 def settle_norms(session: Any, rng: np.random.Generator, *, feed: Mapping[Any, Any]) -> None:
@@ -48,13 +54,14 @@ def settle_norms(session: Any, rng: np.random.Generator, *, feed: Mapping[Any, A
     norms = [op for op in session.graph.get_operations() if op.type == "FusedBatchNormV3"]
     for depth in range(NORMS):
         level = norms[depth::NORMS]
-        for norm, values in zip(
-            level, session.run([n.inputs[0] for n in level], feed), strict=True
-        ):
+        inputs = session.run([norm.inputs[0] for norm in level], feed)
+        settled: dict[Any, np.ndarray] = {}
+        for norm, values in zip(level, inputs, strict=True):
             scope = norm.name.rpartition("/")[0]
             mean, variance = _near_statistics(values, rng)
-            variables[f"{scope}/moving_mean"].load(mean, session)
-            variables[f"{scope}/moving_variance"].load(variance, session)
+            settled[variables[f"{scope}/moving_mean"]] = mean
+            settled[variables[f"{scope}/moving_variance"]] = variance
+        assign(session, settled)
 
 
 def _near_statistics(values: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
