@@ -59,6 +59,7 @@ def _parser() -> argparse.ArgumentParser:
     engines = verbs.add_parser("engines", help="judge a served file by every engine there is")
     engines.add_argument("--weights", type=Path, default=WEIGHTS)
     engines.add_argument("--model", type=Path, default=SERVED, help="exported from the weights")
+    engines.add_argument("--half", type=Path, help="the model in mixed precision, for GPUs")
     engines.add_argument("--songs", type=int, default=manifest.HELD_OUT_SONGS)
     engines.add_argument("--workers", type=int, default=2)
     engines.add_argument("--results", type=Path, default=ENGINES_FILE)
@@ -125,6 +126,7 @@ def _engines(options: argparse.Namespace) -> int:
     content = judge_engines(
         options.weights,
         options.model,
+        half=options.half,
         song_count=options.songs,
         workers=options.workers,
         command=("python", "-m", "training", *sys.argv[1:]),

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from exporters.engine import OnnxEngine
 from exporters.openvino_engine import OpenvinoEngine, precisions_here
+from exporters.rounding import RoundingEngine
 from exporters.runs import Engine
 from training import heldout, results
 from training import model as models
@@ -20,35 +21,49 @@ from training.evaluate import Scores, medians, score
 
 ENGINES_FILE = Path(__file__).parent / "results" / "engines.json"
 OWN = "onnxruntime-fp32"
+HALF = "fp16, every tensor rounded"
 
 
 def judge_engines(
-    weights: Path, served: Path, *, song_count: int, workers: int, command: Sequence[str]
+    weights: Path,
+    served: Path,
+    *,
+    song_count: int,
+    workers: int,
+    command: Sequence[str],
+    half: Path | None = None,
 ) -> dict[str, Any]:
     """SDR of every engine on the first `song_count` held-out songs, as it is committed.
 
-    `served` is the exported file of the very model in `weights`.
+    `served` is the exported file of the very model in `weights`, `half` what
+    `python -m exporters.derive half` made of it: a GPU's fp16, judged without one.
     """
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        songs = [(weights, served, index) for index in range(song_count)]
+        songs = [(weights, served, index, half) for index in range(song_count)]
         judged = list(pool.map(judge_song, *zip(*songs, strict=True)))
     return document(judged, served=served, command=command)
 
 
-def judge_song(weights: Path, served: Path, index: int) -> Mapping[str, Scores]:
+def judge_song(
+    weights: Path, served: Path, index: int, half: Path | None = None
+) -> Mapping[str, Scores]:
     """One held-out song by every engine of this environment and CPU, each in one thread."""
     torch.set_num_threads(1)
     song = heldout.song(index)
     return {
-        name: score(separator(weights, engine), song) for name, engine in _engines(served).items()
+        name: score(separator(weights, engine), song)
+        for name, engine in engines_of(served, half).items()
     }
 
 
-def _engines(served: Path) -> Mapping[str, Engine]:
-    others = {
+def engines_of(served: Path, half: Path | None) -> Mapping[str, Engine]:
+    """All that this environment and CPU can run the model by, by name."""
+    others: dict[str, Engine] = {
         f"openvino-{precision}": OpenvinoEngine(served, precision=precision, threads=1)
         for precision in precisions_here()
     }
+    if half is not None:
+        others[HALF] = RoundingEngine(half, threads=1)
     return {OWN: OnnxEngine(served, threads=1), **others}
 
 
@@ -98,6 +113,6 @@ def _rounded(rows: Mapping[Any, Scores]) -> dict[str, dict[str, float]]:
 def table(content: Mapping[str, Any]) -> str:
     """What each engine loses, a line each."""
     return "".join(
-        f"{name:18}" + "".join(f"{stem:>8} {value:+8.4f} dB" for stem, value in lost.items()) + "\n"
+        f"{name:28}" + "".join(f"{stem:>8} {value:+8.4f} dB" for stem, value in lost.items()) + "\n"
         for name, lost in content["lost_db"].items()
     )

@@ -6,9 +6,11 @@ from pathlib import Path
 import numpy as np
 
 from exporters.audio import Audio
+from exporters.rounding import RoundingEngine
 from synthesis import STEMS
+from tests.serving.small_models import write_model
 from training.__main__ import WEIGHTS
-from training.engines import OWN, document, separator
+from training.engines import HALF, OWN, document, engines_of, separator
 
 RATE = 44_100
 TOLERANCE = 1e-4
@@ -48,3 +50,11 @@ def test_the_loss_is_of_the_medians_over_the_songs(tmp_path: Path) -> None:
     assert found["songs"] == 3
     assert len(found["model_sha256"]) == 64
     assert found["command"] == "made here"
+
+
+def test_fp16_is_judged_where_the_converted_model_is_given(tmp_path: Path) -> None:
+    model = write_model(tmp_path, "gains") / "1" / "model.onnx"
+    assert HALF not in engines_of(model, None)
+    engines = engines_of(model, model)
+    assert {OWN, HALF} <= set(engines)
+    assert isinstance(engines[HALF], RoundingEngine)
