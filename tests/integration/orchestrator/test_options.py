@@ -250,6 +250,26 @@ async def test_a_consistent_stem_is_the_same_without_the_others(
     assert alone["measures"] == {}
 
 
+@pytest.mark.parametrize("rate_hz", [8_000, 44_100, 48_000])
+@pytest.mark.parametrize("loudness", [0.0, 0.5])
+async def test_the_shortest_songs_add_up(
+    floor: Floor, jobs: Jobs, store: FilesystemStore, rate_hz: int, loudness: float
+) -> None:
+    song = np.full((1, 2), loudness, dtype=np.float32)
+    floor.separator = MemorySeparator(MISSING)
+    row = await ended(
+        floor,
+        jobs,
+        wav(song, rate_hz=rate_hz),
+        stems=(*GAINS, "no_drums"),
+        consistency=True,
+        shifts=1,
+    )
+    files = await decoded(store, row, tuple(GAINS))
+    assert np.abs(np.sum(files, axis=0) - song).max() < 3 * SAME_24
+    assert ("null_depth_db" in row["measures"]) == (loudness > 0)
+
+
 async def test_everything_at_once(floor: Floor, jobs: Jobs, store: FilesystemStore) -> None:
     song = song_of(60_000)
     floor.separator = MemorySeparator(MISSING)
