@@ -9,6 +9,8 @@ SERVICES := .envs/services
 TRITON := .envs/triton
 DEV := .envs/dev
 EXPORTERS := .envs/exporters
+# 10 GB more of libraries, of use to a GPU alone.
+GPU := $(if $(shell command -v nvidia-smi),.envs/exporters-gpu,$(EXPORTERS))
 SPLEETER := .envs/exporters-spleeter
 KAFKA := .tools/kafka/.fetched
 MINIO := .tools/minio/.built
@@ -126,6 +128,10 @@ bench: dev exporters $(TRITON)/.synced ## Measure speed and memory, and write be
 .PHONY: bench-models
 bench-models: dev exporters exporters-spleeter $(TRITON)/.synced ## Measure all engines, transports, batches and bags: two hours
 	scripts/bench-models
+
+.PHONY: bench-gpu
+bench-gpu: $(GPU)/.synced ## Measure PyTorch, ONNX Runtime and TensorRT on this GPU: `not measured` without one
+	$(GPU)/bin/python -m bench.gpu
 
 .PHONY: bench-stack
 bench-stack: dev servers $(TRITON)/.synced ## Measure the full stack against the one-machine stack

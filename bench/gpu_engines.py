@@ -100,6 +100,8 @@ class OnnxRuntime:
 
     def __init__(self, subject: Subject, precision: Precision, *, tensorrt: bool = False) -> None:
         self._device = subject.device
+        if subject.device == "cuda":
+            ort.preload_dlls()  # CUDA's own, which came with torch
         providers = _providers(subject, tensorrt=tensorrt)
         self._session = ort.InferenceSession(subject.graphs[precision], providers=providers)
         wanted = providers[0] if isinstance(providers[0], str) else providers[0][0]
