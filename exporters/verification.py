@@ -14,6 +14,7 @@ from exporters.engine_evidence import prove_engines
 from exporters.errors import ModelFolderError, ParityError
 from exporters.export import specify
 from exporters.facts import facts_of
+from exporters.mixed_precision.conversion import CONVERTED_FROM
 from exporters.parity import ROUNDING_MARGIN_DB, Step, compare_signal, snr_db
 from exporters.reference import Reference
 from exporters.runs import Engine, Stems, run_engine, run_torch
@@ -38,6 +39,10 @@ def verify_model(folder: ModelFolder, *, name: str, reference: Reference) -> Mod
     written, threads = folder.read_card(), folder.read_threads()
     if written.parts:
         raise ModelFolderError(f"{name} is a bag, and the checkpoint a single model")
+    if CONVERTED_FROM in written.provenance:
+        raise ModelFolderError(
+            f"{name} was derived: verify its origin, then derive it again"
+        )
     folder.write(dataclasses.replace(written, parity=()), threads=threads)
     engine = OnnxEngine(folder.model)
     check_declarations(engine, specification)

@@ -12,11 +12,16 @@ from tritonclient.grpc import model_config_pb2
 from exporters import derive
 from exporters.card_writer import MODEL_PATH, ModelFolder, file_sha256
 from exporters.engine import OnnxEngine
-from exporters.errors import ParityError
+from exporters.errors import ModelFolderError, ParityError
 from exporters.half_outputs import REQUIRED_DB, halve_model_outputs
+from exporters.htdemucs.family import load_htdemucs
 from exporters.parity import Step
+from exporters.reference import Reference
 from exporters.triton_config import parse_config
+from exporters.verification import verify_model
 from stemcore.model_card import Licences, ModelCard, ParityFigure, StemSource
+from tests.exporters.htdemucs.bags import write_model
+from tests.exporters.small_graphs import MICRO
 
 SAMPLES = 44_100
 PROVEN = ParityFigure(
@@ -99,6 +104,16 @@ def test_what_would_overflow_is_refused(tmp_path: Path) -> None:
     source = gains(tmp_path, lead=1e5)
     with pytest.raises(ParityError, match="60"):
         halve_model_outputs(source, name="half", repository=tmp_path / "new")
+
+
+def test_a_derived_model_is_not_verified_and_keeps_its_figures(tmp_path: Path) -> None:
+    halved = halve_model_outputs(gains(tmp_path, lead=0.7), name="half", repository=tmp_path)
+    before = halved.read_card()
+    reference = load_htdemucs(str(write_model(tmp_path / "any.safetensors", seed=1, **MICRO)))
+    assert isinstance(reference, Reference)
+    with pytest.raises(ModelFolderError, match="derive it again"):
+        verify_model(halved, name="half", reference=reference)
+    assert halved.read_card() == before
 
 
 def test_an_unproven_model_is_refused(tmp_path: Path) -> None:
