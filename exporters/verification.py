@@ -40,9 +40,7 @@ def verify_model(folder: ModelFolder, *, name: str, reference: Reference) -> Mod
     if written.parts:
         raise ModelFolderError(f"{name} is a bag, and the checkpoint a single model")
     if CONVERTED_FROM in written.provenance:
-        raise ModelFolderError(
-            f"{name} was derived: verify its origin, then derive it again"
-        )
+        raise ModelFolderError(f"{name} was derived: verify its origin, then derive it again")
     folder.write(dataclasses.replace(written, parity=()), threads=threads)
     engine = OnnxEngine(folder.model)
     check_declarations(engine, specification)
