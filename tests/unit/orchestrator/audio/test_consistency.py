@@ -1,5 +1,5 @@
 import numpy as np
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -19,6 +19,7 @@ def track(samples: int, *, stems: int, seed: int) -> tuple[Samples, Samples, Sam
     return truth, truth + error * np.float32(0.3), truth.sum(axis=0)
 
 
+@settings(deadline=None)
 @given(samples=st.integers(1, 500), stems=st.integers(2, 6), seed=st.integers(0, 10_000))
 def test_it_is_the_projection_onto_what_adds_up(samples: int, stems: int, seed: int) -> None:
     truth, made, mix = track(samples, stems=stems, seed=seed)
@@ -34,6 +35,7 @@ def test_it_is_the_projection_onto_what_adds_up(samples: int, stems: int, seed: 
     assert after < before
 
 
+@settings(deadline=None)
 @given(samples=st.integers(2, 500), cut=st.integers(1, 499))
 def test_it_does_not_matter_where_the_track_is_cut(samples: int, cut: int) -> None:
     _, made, mix = track(samples, stems=3, seed=samples)

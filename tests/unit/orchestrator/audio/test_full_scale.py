@@ -1,5 +1,5 @@
 import numpy as np
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orchestrator.audio.full_scale import clamped_together
@@ -7,6 +7,7 @@ from orchestrator.audio.full_scale import clamped_together
 SUM_ERROR = 1e-6
 
 
+@settings(deadline=None)
 @given(
     samples=st.integers(1, 60),
     stems=st.integers(2, 6),

@@ -1,6 +1,6 @@
 import random
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orchestrator.audio.shifts import delays
@@ -8,6 +8,7 @@ from orchestrator.audio.shifts import delays
 MAX_SHIFT = 22_050
 
 
+@settings(deadline=None)
 @given(shifts=st.integers(1, 10), seed=st.integers(0, 2**32 - 1))
 def test_they_are_drawn_as_demucs_draws_them_after_a_seed(shifts: int, seed: int) -> None:
     random.seed(seed)

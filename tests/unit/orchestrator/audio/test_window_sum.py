@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -33,6 +33,7 @@ def joined(plan: SummedPlan, windows: list[Samples]) -> list[Samples]:
     return [joiner.add(piece, window) for piece, window in zip(plan, windows, strict=True)]
 
 
+@settings(deadline=None)
 @given(
     total=st.integers(1, 900),
     segment=st.integers(1, 120),
@@ -57,6 +58,7 @@ def test_the_stream_equals_the_whole_track_bit_for_bit(
     assert max(block.shape[-1] for block in blocks) <= plan.hop_samples
 
 
+@settings(deadline=None)
 @given(
     total=st.integers(1, 900),
     segment=st.integers(1, 120),
