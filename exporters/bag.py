@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from exporters.audio import Audio
-from exporters.card_writer import ModelFolder, new_models
+from exporters.card_writer import ModelFolder, new_models, write_bag
 from exporters.engine import OnnxEngine
 from exporters.errors import ModelFolderError
 from exporters.export import export_model, specify
@@ -52,7 +52,7 @@ def export_bag(
             )
             cards[stem] = folder.read_card()
         card = _bag_card(bag, name=name, parts=cards)
-        _write_bag(models / name, card if facts is None else with_facts(card, facts))
+        write_bag(models / name, card if facts is None else with_facts(card, facts))
     return ModelFolder(repository / name)
 
 
@@ -69,8 +69,9 @@ def verified(
 def verify_bag(folder: ModelFolder, *, name: str, bag: BagReference) -> Iterator[ModelCard]:
     """The card of each part as it is measured against its own model, then the bag's.
 
-    The bag is measured against the whole as its authors run it. Raises ParityError, and leaves
-    the bag's card without parity, when a part declares something else than it should.
+    The bag is measured against the whole as its authors run it, and fails with any of its parts.
+    Raises ParityError, and leaves the bag's card without parity, when a part declares something
+    else than it should.
     """
     written, repository = folder.read_card(), folder.path.parent
     if not written.parts:
@@ -81,10 +82,11 @@ def verify_bag(folder: ModelFolder, *, name: str, bag: BagReference) -> Iterator
     for stem, part in parts.items():
         cards[stem] = verify_model(part, name=part.path.name, reference=bag.specialists[stem])
         yield cards[stem]
-    engine = BagEngine({stem: OnnxEngine(part.model) for stem, part in parts.items()})
+    engine = BagEngine({stem: part.model for stem, part in parts.items()})
     figures = tuple(measure(engine, specify(bag.whole, name=name), bag.whole))
+    failed = tuple(f for card in cards.values() for f in card.parity if not f.passed)
     described = dataclasses.replace(
-        written, parts=_bag_card(bag, name=name, parts=cards).parts, parity=figures
+        written, parts={card.name: card.digest for card in cards.values()}, parity=failed + figures
     )
     folder.write(described, threads=0)
     yield described
@@ -92,19 +94,13 @@ def verify_bag(folder: ModelFolder, *, name: str, bag: BagReference) -> Iterator
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class BagEngine:
-    """The engines of the parts, each run for its own stem."""
+    """The parts' files by stem, opened one after the other: at once they hold several GB each."""
 
-    engines: Mapping[str, OnnxEngine]
+    models: Mapping[str, Path]
 
     def run(self, mix: Audio) -> Mapping[str, Audio]:
         """[batch, channels, N] to one such array per stem."""
-        return {stem: engine.run(mix)[stem] for stem, engine in self.engines.items()}
-
-
-def _write_bag(folder: Path, card: ModelCard) -> None:
-    # Triton wants a version even of an ensemble, which has no file.
-    (folder / "1").mkdir(parents=True)
-    ModelFolder(folder).write(card, threads=0)
+        return {stem: OnnxEngine(path).run(mix)[stem] for stem, path in self.models.items()}
 
 
 def _bag_card(bag: BagReference, *, name: str, parts: Mapping[str, ModelCard]) -> ModelCard:

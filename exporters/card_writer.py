@@ -84,6 +84,12 @@ def new_models(repository: Path) -> Iterator[Path]:
         shutil.rmtree(staging, ignore_errors=True)
 
 
+def write_bag(folder: Path, card: ModelCard) -> None:
+    """A folder for the ensemble, which has no file; Triton wants a version even of that."""
+    (folder / "1").mkdir(parents=True)
+    ModelFolder(folder).write(card, threads=0)
+
+
 def make_card(
     specification: WaveformSpecification,
     *,
