@@ -28,6 +28,7 @@ ACCESS: Mapping[Route, Access] = {
     ("POST", "/v1/auth/token"): Access.PUBLIC,
     ("GET", "/v1/models"): Access.PUBLIC,
     ("GET", "/v1/models/{name}"): Access.PUBLIC,
+    ("GET", "/v1/presets"): Access.PUBLIC,
     ("GET", "/v1/health"): Access.PUBLIC,
     ("GET", "/healthz/live"): Access.PUBLIC,
     ("GET", "/healthz/ready"): Access.PUBLIC,
