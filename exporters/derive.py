@@ -11,6 +11,7 @@ from pathlib import Path
 from exporters.card_writer import ModelFolder
 from exporters.errors import ExportError
 from exporters.half_outputs import halve_model_outputs
+from exporters.mixed_precision.bag_conversion import convert_bag
 from exporters.mixed_precision.conversion import convert_model
 from exporters.parity import Step
 from exporters.profiles import PROFILES
@@ -31,8 +32,10 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _half(options: argparse.Namespace) -> int:
-    folder = convert_model(
-        ModelFolder(options.source / options.model),
+    source = ModelFolder(options.source / options.model)
+    convert = convert_bag if source.read_card().parts else convert_model
+    folder = convert(
+        source,
         name=options.name,
         repository=options.repository,
         profile=options.profile,
@@ -43,7 +46,7 @@ def _half(options: argparse.Namespace) -> int:
         if figure.step == Step.HALF:
             sys.stdout.write(f"{figure.signal:10} {figure.snr_db} dB {figure.worst_stem}\n")
     verdict = "passed" if card.parity_passed else "FAILED"
-    sys.stdout.write(f"{folder.model}: {folder.model.stat().st_size / 1e6:.1f} MB, {verdict}\n")
+    sys.stdout.write(f"{folder.path}: {verdict}\n")
     return 0 if card.parity_passed else 1
 
 

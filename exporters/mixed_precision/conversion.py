@@ -7,7 +7,12 @@ from pathlib import Path
 import onnx
 
 from exporters.audio import Audio
-from exporters.card_writer import MODEL_PATH, ModelFolder, file_sha256, new_model_folder
+from exporters.card_writer import (
+    MODEL_PATH,
+    ModelFolder,
+    file_sha256,
+    new_model_folder,
+)
 from exporters.engine import OnnxEngine
 from exporters.errors import ModelFolderError, ParityError
 from exporters.mixed_precision import PRECISION, to_mixed_precision
@@ -33,6 +38,7 @@ def convert_model(
     repository: Path,
     profile: Profile,
     half_outputs: bool = False,
+    part_of: str | None = None,
 ) -> ModelFolder:
     """Writes `repository/name` with its figures, passed or not.
 
@@ -51,6 +57,7 @@ def convert_model(
             precision=PRECISION,
             output_precision="fp16" if half_outputs else "fp32",
             parity=(*card.parity, *figures),
+            part_of=part_of,
             sdr=None,
         )
         folder.write(converted, threads=0)

@@ -48,7 +48,10 @@ class WaveformBackend(ABC):
         """Opens the model file of this version; raising keeps the model from loading."""
         _end_with_server()
         if args["model_instance_kind"] != "CPU":
-            raise pb.TritonModelException("this backend serves instances of KIND_CPU only")
+            raise pb.TritonModelException(
+                "this server's backends run on the CPU alone: export the model with --profile cpu, "
+                "or serve it in NVIDIA's container"
+            )
         config = json.loads(args["model_config"])
         filename = config.get("default_model_filename") or DEFAULT_FILENAME
         path = Path(args["model_repository"]) / args["model_version"] / filename

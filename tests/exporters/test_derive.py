@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,11 +11,16 @@ import pytest
 from tritonclient.grpc import model_config_pb2
 
 from exporters import derive
+from exporters.bag import export_bag
 from exporters.card_writer import ModelFolder, file_sha256
+from exporters.htdemucs.family import load_model_or_bag
 from exporters.parity import Step
+from exporters.reference import BagReference
 from exporters.triton_config import parse_config
+from serving import inspection
 from stemcore.model_card import ModelCard, ParityFigure
 from tests.exporters import small_graphs
+from tests.exporters.htdemucs.bags import write_bag
 
 DataType: Any = getattr(model_config_pb2, "DataType")  # noqa: B009 - generated at import
 PROVEN = ParityFigure(
@@ -132,3 +138,40 @@ def test_a_plan_of_unknown_origin_is_refused(
     assert run("plan", source, tmp_path / "to", *arguments) == 1
     assert "facts.json does not say what the plan was built for" in capsys.readouterr().err
     assert not (tmp_path / "to" / "other").exists()
+
+
+@pytest.fixture(scope="module")
+def bag(tmp_path_factory: pytest.TempPathFactory) -> ModelFolder:
+    """As if it and its parts had been verified."""
+    root = tmp_path_factory.mktemp("bag")
+    reference = load_model_or_bag(str(write_bag(root / "checkpoints")))
+    assert isinstance(reference, BagReference)
+    folder = export_bag(reference, name="bag", repository=root / "models")
+    for name in (*folder.read_card().parts, "bag"):
+        each = ModelFolder(root / "models" / name)
+        each.write(dataclasses.replace(each.read_card(), parity=(PROVEN,)), threads=0)
+    return folder
+
+
+def test_a_bag_is_converted_with_its_parts_and_served(bag: ModelFolder, tmp_path: Path) -> None:
+    assert run("half", bag, tmp_path) == 0
+    verified = inspection.verify(tmp_path / "other")
+    assert verified.card.precision == "fp16"
+    assert [part.name for part in verified.parts] == ["other-drums", "other-vocals"]
+    for part in verified.parts:
+        assert part.card.part_of == "other"
+        assert part.card.profile == "gpu-tensorrt"
+    halves = [figure for figure in verified.card.parity if figure.step == Step.HALF]
+    assert len(halves) == 2 * 5
+    assert {path.name for path in tmp_path.iterdir()} == {"other", "other-drums", "other-vocals"}
+
+
+def test_a_bag_with_an_unproven_part_is_not_converted(
+    bag: ModelFolder, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(bag.path.parent, tmp_path / "from")
+    part = ModelFolder(tmp_path / "from" / "bag-drums")
+    part.write(dataclasses.replace(part.read_card(), parity=()), threads=0)
+    assert run("half", ModelFolder(tmp_path / "from" / "bag"), tmp_path / "to") == 1
+    assert "bag-drums has no passed parity" in capsys.readouterr().err
+    assert list((tmp_path / "to").iterdir()) == []
