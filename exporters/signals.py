@@ -33,7 +33,6 @@ def trial_songs(specification: WaveformSpecification) -> Mapping[str, Audio]:
         "three windows": music_like(_of_length(specification, 2 * hop + 12_345)),
         "clicks to a seam": clicks(_of_length(specification, hop - lead_in // 2)),
         "short noise": _noise(_of_length(specification, 100_001)),
-        SILENCE: np.zeros((specification.channels, 5_000), np.float32),
     }
 
 

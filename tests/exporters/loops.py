@@ -18,7 +18,7 @@ from exporters.htdemucs.checkpoint import save_checkpoint
 from exporters.htdemucs.family import load_htdemucs
 from exporters.htdemucs.random_weights import random_htdemucs
 from exporters.onnx_export import export_graph
-from orchestrator.audio.segments import SegmentPlan
+from orchestrator.audio.segments import Plan, SegmentPlan
 from orchestrator.finishing import Recipe
 from orchestrator.joining import Engine, Separation
 from orchestrator.mix import Mix, spool
@@ -160,16 +160,24 @@ async def our_stems(
 ) -> Samples:
     """The same through spool, windows, overlap-add and tape."""
     card = model.card
-    facts = spool(Decoded(samples=samples), folder / "mix.pcm", sample_rate_hz=RATE)
     plans = [
         plan_type(
-            total_samples=facts.frames,
+            total_samples=len(samples),
             segment_samples=card.segment_samples,
             hop_samples=card.hop_samples(overlap),
             delay_samples=delay_samples,
         )
         for delay_samples in delays_samples
     ]
+    return await planned_stems(model, samples, folder, plans=plans, window=window)
+
+
+async def planned_stems(
+    model: Model, samples: Samples, folder: Path, *, plans: Sequence[Plan], window: int = 2
+) -> Samples:
+    """(stems, 2, frames) of samples (frames, 2), run by `plans`."""
+    card = model.card
+    facts = spool(Decoded(samples=samples), folder / "mix.pcm", sample_rate_hz=RATE)
     engine = Engine(
         separator=InProcessSeparator(model.engine),
         scheduler=SegmentScheduler(window=window),
