@@ -14,7 +14,7 @@ from stemcore.model_card import ModelCard
 
 # Where a node keeps what TensorRT built for its own GPU; serving may name another place.
 ENGINE_CACHE = "/var/cache/stemyard/tensorrt"
-WORKSPACE_BYTES = 8 << 30
+WORKSPACE_BYTES = 16 << 30
 _HEURISTIC = "1"
 
 TENSORRT_KEYS = frozenset(

@@ -22,7 +22,8 @@ from stemcore.gpus import (
 
 # TensorRT proper first: TensorRT-RTX has the same interface and builds without a GPU.
 MODULES = ("tensorrt", "tensorrt_rtx")
-WORKSPACE_BYTES = 8 << 30
+# Full-size HTDemucs in fp32 asks for 8.8 GB at a batch of 16, most of it attention scores.
+WORKSPACE_BYTES = 16 << 30
 
 
 class BuildError(Exception):
