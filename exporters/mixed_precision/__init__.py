@@ -18,6 +18,7 @@ from exporters.errors import UnsupportedModel
 from exporters.mixed_precision.graphs import (
     constants_as_initializers,
     drop_unused_initializers,
+    fold_layouts,
     halve_outputs,
 )
 from exporters.mixed_precision.plan import Plan, in_transform, make_plan
@@ -36,6 +37,7 @@ def to_mixed_precision(
     lies under a known name, since its tables would end up in fp16 unseen.
     """
     mixed = constants_as_initializers(model)
+    fold_layouts(mixed.graph)
     if not any(map(in_transform, mixed.graph.node)):
         raise UnsupportedModel("no node's name tells of a transform: which must stay fp32?")
     Rewriting(graph=mixed.graph, plan=_plan(mixed, signals)).run()

@@ -3,8 +3,15 @@
 from collections.abc import Iterable
 from enum import Enum
 
+import numpy as np
 import onnx
 from onnx import GraphProto, ModelProto, NodeProto, TensorProto, helper
+from onnx.numpy_helper import from_array, to_array
+from onnx.reference import ReferenceEvaluator
+
+_LAYOUTS = frozenset(
+    {"Gather", "Identity", "Reshape", "Slice", "Split", "Squeeze", "Transpose", "Unsqueeze"}
+)
 
 
 def constants_as_initializers(model: ModelProto) -> ModelProto:
@@ -21,6 +28,27 @@ def constants_as_initializers(model: ModelProto) -> ModelProto:
     del copy.graph.node[:]
     copy.graph.node.extend(others)
     return copy
+
+
+def fold_layouts(graph: GraphProto) -> None:
+    """Weights that are only moved about become initializers of their own, in place.
+
+    What would grow, a table that is expanded for one, is left to the engine.
+    """
+    constants = {tensor.name: tensor for tensor in graph.initializer}
+    others: list[NodeProto] = []
+    for node in graph.node:
+        names = [name for name in node.input if name]
+        if node.op_type in _LAYOUTS and all(name in constants for name in names):
+            feeds = {name: to_array(constants[name]) for name in names}
+            found = ReferenceEvaluator(node).run(None, feeds)
+            for name, values in zip(node.output, found, strict=True):
+                constants[name] = from_array(np.ascontiguousarray(values), name)
+                graph.initializer.append(constants[name])
+        else:
+            others.append(node)
+    del graph.node[:]
+    graph.node.extend(others)
 
 
 def tensors_of(model: ModelProto, element_type: int) -> frozenset[str]:

@@ -56,6 +56,7 @@ def test_fp16_keeps_45_db_on_loud_music_where_every_tensor_is_rounded(
     found = RoundingEngine(mixed).run(music[None])
     levels_db = {stem: snr_db(truth[stem], found[stem]) for stem in truth}
     assert min(levels_db.values()) >= REQUIRED_DB, levels_db
+    assert mixed.stat().st_size < 0.6 * full.model.stat().st_size
 
 
 @pytest.mark.timeout(LIMIT_S)

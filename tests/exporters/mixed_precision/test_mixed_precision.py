@@ -140,6 +140,17 @@ def test_inputs_and_outputs_stay_fp32_unless_asked(
     assert worst_db(exact, rounding(halved, tmp_path).run(mix)) >= REQUIRED_DB
 
 
+def test_weights_take_half_the_space_also_where_they_are_transposed(mixed: ModelProto) -> None:
+    layouts = {"Identity", "Reshape", "Slice", "Squeeze", "Transpose", "Unsqueeze"}
+    constants = {tensor.name: tensor for tensor in mixed.graph.initializer}
+    for node in mixed.graph.node:
+        if node.op_type in layouts:
+            assert any(name not in constants for name in node.input if name), node.name
+        if node.op_type in ("Conv", "ConvTranspose", "MatMul") and "/dft/" not in node.name:
+            given = [constants[name] for name in node.input if name in constants]
+            assert {tensor.data_type for tensor in given} <= {TensorProto.FLOAT16}
+
+
 def test_a_graph_whose_transform_cannot_be_told_is_refused() -> None:
     with pytest.raises(UnsupportedModel, match="transform"):
         to_mixed_precision(chain_of_gains(1.0, scope="other"), signals=[])
