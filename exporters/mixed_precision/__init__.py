@@ -38,6 +38,7 @@ def to_mixed_precision(
     """
     mixed = constants_as_initializers(model)
     fold_layouts(mixed.graph)
+    drop_unused_initializers(mixed.graph)
     if not any(map(in_transform, mixed.graph.node)):
         raise UnsupportedModel("no node's name tells of a transform: which must stay fp32?")
     Rewriting(graph=mixed.graph, plan=_plan(mixed, signals)).run()
