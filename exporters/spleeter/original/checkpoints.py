@@ -24,7 +24,7 @@ def read_variables(directory: Path) -> dict[str, np.ndarray]:
         reader = tf.train.load_checkpoint(newest)
         shapes: Mapping[str, list[int]] = reader.get_variable_to_shape_map()
         return {name: reader.get_tensor(name) for name in shapes if _is_weight(name)}
-    except (tf.errors.OpError, ValueError) as error:
+    except (tf.errors.OpError, IndexError, RuntimeError, ValueError) as error:
         raise CheckpointError(
             f"{newest} is truncated or damaged: fetch it again ({_first_line(error)})"
         ) from error
