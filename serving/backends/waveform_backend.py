@@ -6,7 +6,7 @@ model instance; they import nothing of the project. Arrays are batch first, as T
 
 import json
 import os
-import threading
+import subprocess
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
@@ -24,7 +24,13 @@ Sound = Sequence[tuple[int, Arrays, Sequence[str]]]
 
 DEFAULT_FILENAME = "model.onnx"
 WARM_UP_PARAMETER = "stemyard_warm_up"
-PARENT_CHECK_S = 1.0
+# Ends by itself with the process it watches.
+_END_WITH_PARENT = """
+while read -r _ _ _ parent _ < "/proc/$1/stat"; do
+  [ "$parent" = "$2" ] || exec kill -9 "$1"
+  sleep 1
+done
+"""
 _DTYPES = {"TYPE_FP32": np.float32, "TYPE_FP16": np.float16}
 
 
@@ -46,7 +52,7 @@ class WaveformBackend(ABC):
 
     def initialize(self, args: Mapping[str, str]) -> None:
         """Opens the model file of this version; raising keeps the model from loading."""
-        _end_with_server()
+        self._watch = _end_with_server()
         if args["model_instance_kind"] != "CPU":
             raise pb.TritonModelException(
                 "this server's backends run on the CPU alone: export the model with --profile cpu, "
@@ -170,19 +176,18 @@ def _refuse_unusable(name: str, array: npt.NDArray[Any], *, rows: int) -> None:
         raise UnusableAnswer(f"output {name!r} holds values that are no numbers")
 
 
-def _end_with_server() -> None:
-    """End this process when the server is gone.
+def _end_with_server() -> "subprocess.Popen[bytes]":
+    """Have this process ended when the server is gone.
 
-    Triton's stub notices a killed server, but one that was in the middle of a run stayed for ever.
+    Triton's stub notices a killed server, but one in the middle of a run waits for ever to hand its
+    answer over, and holds the interpreter's lock as it waits: only another process can end it.
     """
-    server = os.getppid()
-
-    def watch() -> None:
-        while os.getppid() == server:
-            time.sleep(PARENT_CHECK_S)
-        os._exit(1)
-
-    threading.Thread(target=watch, name="server-watch", daemon=True).start()
+    return subprocess.Popen(
+        ["sh", "-c", _END_WITH_PARENT, "sh", str(os.getpid()), str(os.getppid())],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
 
 
 def _joined(arrays: Sequence[npt.NDArray[Any]]) -> npt.NDArray[Any]:
