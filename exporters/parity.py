@@ -42,6 +42,7 @@ class Floors:
     bf16_db: float = 36.0
 
     def of(self, step: Step) -> float:
+        """Of a step that every export is verified by."""
         floors = {
             Step.GRAPH: self.graph_db,
             Step.GRAPH_EXACT: self.graph_db,
@@ -49,8 +50,10 @@ class Floors:
             Step.ENGINE_EXACT: self.engine_db,
             Step.GRAPH_SONG: self.graph_db,
             Step.ENGINE_SONG: self.engine_db,
+            Step.BATCH_2: self.batch_db,
+            Step.BATCH_4: self.batch_db,
         }
-        return floors.get(step, self.batch_db)
+        return floors[step]
 
 
 RANDOM_WEIGHTS = Floors()

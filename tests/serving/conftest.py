@@ -16,6 +16,7 @@ from stemyard.stack.runtime import RuntimeDirectory, locked
 from stemyard.stack.settings import StackSettings
 from stemyard.stack.supervisor import supervisor
 from stemyard.stack.triton import TritonDoors
+from stemyard.stack.waiting import until
 
 REQUEST_TIMEOUT_S = 20.0
 
@@ -48,6 +49,15 @@ class RunningServer:
         answer = await self.client.get_inference_statistics(model, client_timeout=REQUEST_TIMEOUT_S)
         (statistics,) = answer.model_stats
         return statistics.inference_count, statistics.execution_count
+
+    async def counted(self, model: str, *, inferences: int) -> tuple[int, int]:
+        """The same, when there are so many: an answer comes before it is counted."""
+
+        async def are() -> bool:
+            return (await self.counts(model))[0] >= inferences
+
+        await until(are, timeout_s=REQUEST_TIMEOUT_S)
+        return await self.counts(model)
 
 
 @asynccontextmanager
