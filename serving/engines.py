@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from serving.errors import ModelRefused, RefusalReason
-from serving.inspection import VerifiedModel
+from serving.inspection import VerifiedModel, copied
 from serving.settings import EngineChoice
-from stemcore.model_card import CARD_PARAMETER, EngineEvidence
+from stemcore.model_card import CARD_PARAMETER, EngineEvidence, ModelCard
 
 ONNX_RUNTIME = "onnxruntime"
 OPENVINO = "openvino"
@@ -71,8 +71,7 @@ def fitted(model: VerifiedModel, machine: Machine, *, wanted: WantedEngine) -> V
     if (evidence.engine, evidence.precision) == (model.card.engine, model.card.precision):
         return model
     card = model.card.served_by(evidence)
-    config = _copy(model.config)
-    config.parameters[CARD_PARAMETER].string_value = card.to_json()
+    config = _config_with(card, model)
     _run_by(config, evidence, machine)
     return dataclasses.replace(model, config=config, card=card)
 
@@ -125,9 +124,15 @@ def _fitted_bag(bag: VerifiedModel, machine: Machine, *, wanted: WantedEngine) -
         parity=tuple(figure for part in parts for figure in part.card.parity),
         parts={part.name: part.card.digest for part in parts},
     )
-    config = _copy(bag.config)
-    config.parameters[CARD_PARAMETER].string_value = card.to_json()
+    config = _config_with(card, bag)
     return dataclasses.replace(bag, config=config, card=card, parts=parts)
+
+
+def _config_with(card: ModelCard, model: VerifiedModel) -> Any:
+    """A copy of the model's config that bears another card."""
+    config = copied(model.config)
+    config.parameters[CARD_PARAMETER].string_value = card.to_json()
+    return config
 
 
 def _run_by(config: Any, evidence: EngineEvidence, machine: Machine) -> None:
@@ -144,9 +149,3 @@ def _run_by(config: Any, evidence: EngineEvidence, machine: Machine) -> None:
         told["HINT_BF16"] = "YES"
     for name, text in told.items():
         config.parameters[name].string_value = text
-
-
-def _copy(config: Any) -> Any:
-    copy = type(config)()
-    copy.CopyFrom(config)
-    return copy

@@ -103,6 +103,13 @@ def new_config() -> Any:
     return getattr(model_config_pb2, "ModelConfig")()  # noqa: B009
 
 
+def copied(config: Any) -> Any:
+    """Another ModelConfig of the same content, to be changed."""
+    copy = new_config()
+    copy.CopyFrom(config)
+    return copy
+
+
 def _read_config(directory: Path) -> Any:
     try:
         text = (directory / CONFIG_FILE).read_text()

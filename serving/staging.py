@@ -11,7 +11,7 @@ from typing import Any
 from google.protobuf import text_format
 
 from serving import gpus
-from serving.inspection import CONFIG_FILE, ENSEMBLE, VerifiedModel, new_config
+from serving.inspection import CONFIG_FILE, ENSEMBLE, VerifiedModel, copied, new_config
 from serving.settings import ModelTuning
 
 # Each backend's own name for the threads of an instance.
@@ -77,8 +77,7 @@ def tuned(config: Any, *, tuning: ModelTuning, warm_up: bool) -> Any:
     brings this server down, with every other model (seen in 3 of 4 starts of Triton 2.51). A GPU's
     backends are NVIDIA's, which know no other: there it stays.
     """
-    copy = type(config)()
-    copy.CopyFrom(config)
+    copy = copied(config)
     if not (warm_up and gpus.wants_gpu(copy)):
         del copy.model_warmup[:]
     if copy.platform == ENSEMBLE:
