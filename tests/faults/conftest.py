@@ -14,13 +14,12 @@ from stemcore.database.pool import DatabaseSettings, open_pool
 from tests.faults.floor import Floor, open_floor
 from tests.faults.link import Link, link_to
 from tests.integration.orchestrator.songs import song_of, wav
-from tests.servers.postgresql import own_database
+from tests.servers.postgresql import emptied, own_database
 
 if TYPE_CHECKING:
     from stemcore.database.pool import Pool
 
 DATABASE = "faults"
-TABLES = ("accounts", "outbox", "inbox", "dead_letters", "doomed_prefixes")
 
 
 @pytest.fixture(scope="session")
@@ -31,8 +30,7 @@ def faults_dsn(postgres_dsn: str) -> str:
 @pytest.fixture
 async def pool(faults_dsn: str) -> "AsyncGenerator[Pool]":
     async with open_pool(DatabaseSettings(dsn=SecretStr(faults_dsn))) as pool:
-        for table in TABLES:
-            await pool.execute(f"DELETE FROM {table}")  # noqa: S608
+        await emptied(pool)
         yield pool
 
 

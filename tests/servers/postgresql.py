@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import asyncpg
 
@@ -13,6 +14,12 @@ from stemcore.database import migrate
 from stemyard.stack import postgresql
 from stemyard.stack.runtime import locked
 from tests.servers.process import running
+
+if TYPE_CHECKING:
+    from stemcore.database.pool import Pool
+
+# Jobs and what hangs on them go with their accounts.
+TABLES = ("accounts", "outbox", "inbox", "dead_letters", "doomed_prefixes")
 
 
 @asynccontextmanager
@@ -45,3 +52,9 @@ async def _create_database(server_dsn: str, name: str) -> None:
         await connection.execute(f"CREATE DATABASE {name}")
     finally:
         await connection.close()
+
+
+async def emptied(pool: "Pool") -> None:
+    """Leave no rows of an earlier test."""
+    for table in TABLES:
+        await pool.execute(f"DELETE FROM {table}")  # noqa: S608

@@ -23,6 +23,7 @@ from stemcore.errors import ErrorCode, Unavailable
 from stemcore.messages import JobRequested, decode
 from stemcore.storage.filesystem import FilesystemStore
 from stemcore.topics import JOBS_TOPIC
+from stemyard.stack.waiting import until
 from tests.integration.gateway.conftest import Caller, Gateway, running_gateway, signed_in
 from tests.integration.gateway.songs import wav
 
@@ -217,17 +218,18 @@ async def test_a_client_that_goes_away_in_the_middle_leaves_nothing(
     )
     writer.write(head.encode() + wav(seconds=60)[:900_000])
     await writer.drain()
-    await _until(lambda: len(gateway.stored_files()) == len(before) + 1)
+
+    async def one_more() -> bool:
+        return len(gateway.stored_files()) == len(before) + 1
+
+    async def as_before() -> bool:
+        return gateway.stored_files() == before
+
+    await until(one_more, timeout_s=10)
     writer.close()
-    await _until(lambda: gateway.stored_files() == before)
+    await until(as_before, timeout_s=10)
     count = "SELECT count(*) FROM jobs WHERE account_id = $1"
     assert await pool.fetchval(count, caller.account_id) == 0
-
-
-async def _until(holds: Any) -> None:
-    async with asyncio.timeout(10):
-        while not holds():  # noqa: ASYNC110
-            await asyncio.sleep(0.01)
 
 
 async def test_a_store_that_is_away_is_said_to_be(

@@ -36,7 +36,7 @@ from stemcore.storage.filesystem import FilesystemStore
 from stemcore.topics import JOBS_TOPIC
 from stemyard.stack.waiting import until
 from tests.integration.orchestrator.cards import GAINS, gain_card
-from tests.servers.postgresql import own_database
+from tests.servers.postgresql import emptied, own_database
 
 if TYPE_CHECKING:
     from stemcore.database.pool import Pool
@@ -69,8 +69,7 @@ def database_settings(orchestrator_dsn: str) -> DatabaseSettings:
 @pytest.fixture
 async def pool(database_settings: DatabaseSettings) -> "AsyncGenerator[Pool]":
     async with open_pool(database_settings) as pool:
-        for table in ("accounts", "outbox", "inbox", "dead_letters", "doomed_prefixes"):
-            await pool.execute(f"DELETE FROM {table}")  # noqa: S608
+        await emptied(pool)
         yield pool
 
 
