@@ -3,8 +3,8 @@
 import asyncio
 import hashlib
 import json
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -16,7 +16,7 @@ from stemyard.client.job import Job, StemFile
 from stemyard.client.preset import Preset
 
 _TIMEOUTS = httpx.Timeout(connect=5.0, read=60.0, write=60.0, pool=5.0)
-_ASKED_EVERY_S = 0.25
+_ASKED_AGAIN_AFTER_S = 0.25
 # A server that is started again is away for a second or two.
 _PATIENCE = 40
 
@@ -86,22 +86,40 @@ class StemyardClient:
         """The job as it is now."""
         return Job.of(await self._json("GET", f"/v1/jobs/{job_id}"))
 
-    async def follow(self, job: Job) -> AsyncIterator[Job]:
-        """The job as it is now, again and again until it is over; bears a server's restart."""
-        failures = 0
+    async def follow(self, job: Job) -> AsyncGenerator[Job]:
+        """The job as it is now and after each of its events until it is over.
+
+        Bears a server's restart.
+        """
+        failures, seen = 0, 0
         while True:
             try:
                 job = await self.job(job.id)
-            except (ApiUnreachable, ApiProblem) as error:
-                failures += 1
-                if failures > _PATIENCE or not _is_passing(error):
-                    raise
-            else:
                 failures = 0
                 yield job
                 if job.is_over:
                     return
-            await asyncio.sleep(_ASKED_EVERY_S)
+                async with aclosing(self._events(job, after=seen)) as events:
+                    async for number in events:
+                        seen = number
+                        job = await self.job(job.id)
+                        yield job
+                        if job.is_over:
+                            return
+            except (ApiUnreachable, ApiProblem) as error:
+                failures += 1
+                if failures > _PATIENCE or not _is_passing(error):
+                    raise
+            await asyncio.sleep(_ASKED_AGAIN_AFTER_S)
+
+    async def _events(self, job: Job, *, after: int) -> AsyncGenerator[int]:
+        """Numbers of the job's events as they come, until the server ends the stream."""
+        headers = {"Last-Event-ID": str(after)}
+        async with self._streamed(f"/v1/jobs/{job.id}/events", headers=headers) as answer:
+            async for line in answer.aiter_lines():
+                field, _, value = line.partition(":")
+                if field == "id":
+                    yield int(value)
 
     async def download(self, job: Job, stem: StemFile, *, target: Path) -> None:
         """Writes the file whole or not at all. Raises DownloadDiffers."""
@@ -129,9 +147,9 @@ class StemyardClient:
         return answer.json()
 
     @asynccontextmanager
-    async def _streamed(self, path: str) -> AsyncGenerator[httpx.Response]:
+    async def _streamed(self, path: str, **sent: Any) -> AsyncGenerator[httpx.Response]:
         try:
-            async with self._http.stream("GET", path, follow_redirects=True) as answer:
+            async with self._http.stream("GET", path, follow_redirects=True, **sent) as answer:
                 if answer.is_error:
                     await answer.aread()
                     raise ApiProblem.of(answer)

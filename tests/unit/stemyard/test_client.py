@@ -56,10 +56,41 @@ async def states(client: StemyardClient) -> list[str]:
     return [state.status async for state in client.follow(job)]
 
 
-async def test_following_ends_with_the_job(client: StemyardClient, script: Script) -> None:
-    answers = [httpx.Response(200, json=document(s)) for s in ("queued", "running", "failed")]
-    script.answers = [*answers]
+def events(*numbers: int) -> httpx.Response:
+    """A stream that ends after them."""
+    frames = [f"event: job.progress\ndata: {{}}\nid: {number}\n\n" for number in numbers]
+    return httpx.Response(200, text="".join([": keep-alive\n\n", *frames]))
+
+
+async def test_following_asks_once_for_each_event(client: StemyardClient, script: Script) -> None:
+    queued, running, failed = (
+        httpx.Response(200, json=document(status)) for status in ("queued", "running", "failed")
+    )
+    script.answers = [queued, events(1, 2), running, failed]
     assert await states(client) == ["queued", "running", "failed"]
+
+
+async def test_following_goes_on_after_the_last_event_when_the_stream_ends(
+    client: StemyardClient, script: Script
+) -> None:
+    queued, running, again, succeeded = (
+        httpx.Response(200, json=document(status))
+        for status in ("queued", "running", "running", "succeeded")
+    )
+    script.answers = [queued, events(7), running, again, events(8), succeeded]
+    assert await states(client) == ["queued", "running", "running", "succeeded"]
+    told = [request.headers.get("Last-Event-ID") for request in script.asked]
+    assert told == [None, "0", None, None, "7", None]
+
+
+async def test_following_ends_where_nothing_more_is_to_come(
+    client: StemyardClient, script: Script
+) -> None:
+    queued, succeeded = (
+        httpx.Response(200, json=document(status)) for status in ("queued", "succeeded")
+    )
+    script.answers = [queued, httpx.Response(204), succeeded]
+    assert await states(client) == ["queued", "succeeded"]
 
 
 async def test_following_bears_a_restart(client: StemyardClient, script: Script) -> None:
