@@ -171,8 +171,7 @@ def parameter(config: Mapping[str, Any], name: str, default: str) -> str:
 def _refuse_unusable(name: str, array: npt.NDArray[Any], *, rows: int) -> None:
     if len(array) != rows:
         raise UnusableAnswer(f"output {name!r} has {len(array)} rows for a batch of {rows}")
-    # A sum is not finite when any of its terms is not, and costs no array of its own.
-    if not np.isfinite(array.sum(dtype=np.float64)):
+    if not np.isfinite(array).all():
         raise UnusableAnswer(f"output {name!r} holds values that are no numbers")
 
 
