@@ -20,7 +20,9 @@ _HERE = Path(__file__).parent
 WEIGHTS = _HERE / "weights" / "stemyard-mini.safetensors"
 SERVED = Path("model_repository/stemyard-mini/1/model.onnx")
 TRAINING_BANK = bank.BankPlan(sampled=420, synthetic=120, low_melodic=180, duration_s=14.0)
+FURTHER_BANK = bank.BankPlan(varied=600, duration_s=14.0)
 VALIDATION_BANK = bank.BankPlan(sampled=10, synthetic=2, duration_s=14.0, validation=True)
+_BANKS = {"validation": VALIDATION_BANK, "training": TRAINING_BANK, "further": FURTHER_BANK}
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -49,6 +51,16 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("--minutes", type=float, default=160.0, help="active time of the whole run")
     train.add_argument("--seed", type=int, default=1)
     train.add_argument("--learning-rate", type=float, default=TrainingPlan().learning_rate)
+    train.add_argument("--start", type=Path, help="weights to start from, instead of chance")
+    train.add_argument("--channels", type=int, default=models.CHANNELS, help="of a new model")
+    train.add_argument(
+        "--stem-weights",
+        type=float,
+        nargs=len(STEMS),
+        default=TrainingPlan().stem_weights,
+        metavar=STEMS,
+        help="what a stem's error weighs",
+    )
     train.set_defaults(verb=_train)
     evaluate = verbs.add_parser("evaluate", help="judge weights on the held-out songs")
     evaluate.add_argument("--weights", type=Path, default=WEIGHTS)
@@ -81,7 +93,7 @@ def _split(_: argparse.Namespace) -> int:
 
 def _prepare(options: argparse.Namespace) -> int:
     sources = manifest.load()
-    for name, plan in (("validation", VALIDATION_BANK), ("training", TRAINING_BANK)):
+    for name, plan in _BANKS.items():
         root = options.cache / "bank" / name
         bank.prepare(root, plan, sources, workers=options.workers)
     return 0
@@ -92,17 +104,20 @@ def _train(options: argparse.Namespace) -> int:
         seed=options.seed,
         budget_s=60 * options.minutes,
         learning_rate=options.learning_rate,
+        stem_weights=tuple(options.stem_weights),
     )
     torch.manual_seed(plan.seed)
     torch.set_num_threads(1)
-    training_bank = bank.load(options.cache / "bank" / "training")
-    mixer = batches.Mixer(bank=training_bank, remix=batches.Remix(), seed=plan.seed)
+    banks = [bank.load(options.cache / "bank" / name) for name in ("training", "further")]
+    mixer = batches.Mixer(banks=banks, remix=batches.Remix(), seed=plan.seed)
     files = RunFiles(
         checkpoint=options.cache / f"{options.run}.checkpoint",
         curve=_HERE / "curves" / f"{options.run}.csv",
         weights=options.cache / f"{options.run}.safetensors",
     )
-    trainer = Trainer(plan, mixer, models.untrained())
+    start = options.start
+    model = models.load(start) if start else models.untrained(channels=options.channels)
+    trainer = Trainer(plan, mixer, model)
     run(trainer, plan, _validation(bank.load(options.cache / "bank" / "validation")), files)
     return 0
 

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -22,6 +22,7 @@ _SCALE = 32_767.0
 _CHUNK = 6
 _SAMPLED_SEED = 0
 _LOW_MELODIC_SEED = 100_000
+_VARIED_SEED = 200_000
 _SYNTHETIC_SEED = 500_000
 _VALIDATION_OFFSET = 250_000
 _MOST_SONGS = 100_000
@@ -31,18 +32,20 @@ _MOST_SONGS = 100_000
 class BankPlan:
     """How many songs of `duration_s` with sampled and with purely synthetic sources.
 
-    The `low_melodic` ones are sampled, with a melodic instrument on the bass line.
+    The `low_melodic` ones are sampled, with a melodic instrument on the bass line; the `varied`
+    ones take their instruments from all fonts.
     """
 
-    sampled: int
-    synthetic: int
+    sampled: int = 0
+    synthetic: int = 0
     low_melodic: int = 0
+    varied: int = 0
     duration_s: float
     validation: bool = False
 
     @property
     def items(self) -> int:
-        return self.sampled + self.synthetic + self.low_melodic
+        return self.sampled + self.synthetic + self.low_melodic + self.varied
 
     @property
     def samples(self) -> int:
@@ -80,7 +83,11 @@ class _Chunk:
 
 
 def prepare(root: Path, plan: BankPlan, manifest: Manifest, *, workers: int) -> None:
-    """Render every song of the plan into `root`, which then holds a complete bank."""
+    """Render every song of the plan into `root`, unless it holds them already."""
+    described = root / "bank.json"
+    if described.exists() and BankPlan(**json.loads(described.read_text())) == plan:
+        return
+    described.unlink(missing_ok=True)
     root.mkdir(parents=True, exist_ok=True)
     for stem in STEMS:
         shape = (plan.items, plan.samples, 2)
@@ -88,14 +95,7 @@ def prepare(root: Path, plan: BankPlan, manifest: Manifest, *, workers: int) -> 
     chunks = _chunks(root, plan, manifest)
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
         list(pool.map(_render_chunk, chunks))
-    described = {
-        "sampled": plan.sampled,
-        "synthetic": plan.synthetic,
-        "low_melodic": plan.low_melodic,
-        "duration_s": plan.duration_s,
-        "validation": plan.validation,
-    }
-    (root / "bank.json").write_text(json.dumps(described))
+    described.write_text(json.dumps(asdict(plan)))
 
 
 def load(root: Path) -> Bank:
@@ -122,11 +122,13 @@ def _chunks(root: Path, plan: BankPlan, manifest: Manifest) -> list[_Chunk]:
     chunks = []
     palette = manifest.training
     low = songs.with_low_melodic_basses(palette)
+    every = palette + manifest.further
     first = 0
     for played_by, count, base in (
         (palette, plan.sampled, _SAMPLED_SEED + offset),
         (None, plan.synthetic, _SYNTHETIC_SEED + offset),
         (low, plan.low_melodic, _LOW_MELODIC_SEED + offset),
+        (every, plan.varied, _VARIED_SEED + offset),
     ):
         for start in range(0, count, _CHUNK):
             seeds = tuple(base + index for index in range(start, min(start + _CHUNK, count)))

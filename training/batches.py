@@ -1,5 +1,6 @@
 """Training examples: stems of the bank, remixed so that no two steps hear the same mixture."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,6 +10,8 @@ from synthesis import STEMS
 from synthesis.signal import SAMPLE_RATE_HZ, Signal, level
 from training.bank import Bank
 from training.effects import equalised, saturated
+
+_Song = tuple[Bank, int]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,7 +32,7 @@ class Remix:
 class Mixer:
     """Batches that depend on seed and number alone, so a resumed run sees the same ones."""
 
-    bank: Bank
+    banks: Sequence[Bank]
     remix: Remix
     seed: int
 
@@ -40,24 +43,33 @@ class Mixer:
 
     def _example(self, rng: np.random.Generator) -> Signal:
         together = bool(rng.random() < self.remix.same_song)
-        song = int(rng.integers(self.bank.plan.items))
-        place = float(rng.random())
+        song, place = self._song(rng), float(rng.random())
         stems = []
         for name in STEMS:
             if not together:
-                song, place = int(rng.integers(self.bank.plan.items)), float(rng.random())
+                song, place = self._song(rng), float(rng.random())
             stems.append(self._stem(rng, name, song=song, place=place, together=together))
         return np.stack(stems)
 
+    def _song(self, rng: np.random.Generator) -> _Song:
+        """Any song of any bank, all with the same chance."""
+        item = int(rng.integers(sum(bank.plan.items for bank in self.banks)))
+        for bank in self.banks:
+            if item < bank.plan.items:
+                return bank, item
+            item -= bank.plan.items
+        raise AssertionError("the numbers are drawn below their sum")
+
     def _stem(
-        self, rng: np.random.Generator, name: str, *, song: int, place: float, together: bool
+        self, rng: np.random.Generator, name: str, *, song: _Song, place: float, together: bool
     ) -> Signal:
         length = round(self.remix.excerpt_s * SAMPLE_RATE_HZ)
         repitched = not together and rng.random() < self.remix.repitch
         octaves = rng.uniform(-1, 1) * self.remix.repitch_octaves if repitched else 0.0
         taken = int(np.ceil(length * 2.0**octaves)) + (2 if repitched else 0)
-        start = int(place * (self.bank.plan.samples - taken))
-        signal = self.bank.excerpt(name, song, start=start, samples=taken)
+        bank, item = song
+        start = int(place * (bank.plan.samples - taken))
+        signal = bank.excerpt(name, item, start=start, samples=taken)
         if repitched:
             signal = _resampled(signal, ratio=length / taken, length=length)
         if rng.random() < self.remix.equalise:

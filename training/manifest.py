@@ -1,14 +1,22 @@
 """Which instruments, drum kits and voices train the model, and which only judge it."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from training.drum_samples import KITS
+from training.programs import FLUID
+
 MANIFEST_FILE = Path(__file__).with_name("manifest.json")
 HELD_OUT_SONGS = 50
+# Fonts of one kit each, played by its own sampler.
+HYDROGEN = "hydrogen/"
+_SIDES = ("training", "held_out", "further")
+_KINDS = ("kits", "basses", "melodic")
 _SEED = 20_261_121
 
 # Kits of one family share their samples, so a family is never split.
@@ -39,6 +47,13 @@ _MELODIC_FAMILIES = {
     "pad": (88, (91,)),
     "ethnic": (104, ()),
 }
+# General MIDI fonts whose samples FluidR3 does not share, and their drum kits; and kits alone.
+_FURTHER_FONTS = {
+    "TimGM6mb": (0, 8, 16, 24, 25, 32, 40),
+    "sf_GMbank": (0, 8, 16, 24, 25, 32, 40),
+    "OPL-3_FM_128M": (0,),
+}
+KIT_FONTS = ("Black_Pearl_4_LV2", "Red_Zeppelin_4_LV2")
 # Names of espeak-ng's variant files: a name that it does not know silently means its default.
 _LANGUAGES = (
     "en-us", "en-gb", "en-gb-scotland", "de", "fr-fr", "es", "it", "pt-br", "nl", "sv", "pl", "fi",
@@ -61,23 +76,43 @@ class Voice:
     variant: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, order=True)
+class Instrument:
+    """A preset of one of programs.FONTS: a General MIDI program from zero, or the kit's number."""
+
+    font: str
+    program: int
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Palette:
-    """The sources of one side. Programs and kits are General MIDI numbers from zero."""
+    """The sources of one side."""
 
-    kits: tuple[int, ...]
-    basses: tuple[int, ...]
-    melodic: tuple[int, ...]
+    kits: tuple[Instrument, ...]
+    basses: tuple[Instrument, ...]
+    melodic: tuple[Instrument, ...]
     voices: tuple[Voice, ...]
+
+    def __add__(self, other: "Palette") -> "Palette":
+        return Palette(
+            kits=self.kits + other.kits,
+            basses=self.basses + other.basses,
+            melodic=self.melodic + other.melodic,
+            voices=self.voices + other.voices,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Manifest:
-    """The two palettes, which share nothing, and the seeds of the held-out songs."""
+    """The palettes of the two sides, which share nothing, and the seeds of the held-out songs.
+
+    `further` are training sources of other fonts, none of which a held-out song plays.
+    """
 
     seed: int
     training: Palette
     held_out: Palette
+    further: Palette
     held_out_song_seeds: tuple[int, ...]
 
 
@@ -88,13 +123,19 @@ def load(path: Path = MANIFEST_FILE) -> Manifest:
         seed=document["seed"],
         training=_palette(document["training"]),
         held_out=_palette(document["held_out"]),
+        further=_palette(document["further"]),
         held_out_song_seeds=tuple(document["held_out_song_seeds"]),
     )
 
 
 def save(manifest: Manifest, path: Path = MANIFEST_FILE) -> None:
     """Write the manifest as JSON."""
-    path.write_text(json.dumps(asdict(manifest), indent=1) + "\n")
+    document = {
+        "seed": manifest.seed,
+        **{side: _described(getattr(manifest, side)) for side in _SIDES},
+        "held_out_song_seeds": manifest.held_out_song_seeds,
+    }
+    path.write_text(json.dumps(document, indent=1) + "\n")
 
 
 def draw(seed: int = _SEED) -> Manifest:
@@ -113,8 +154,9 @@ def draw(seed: int = _SEED) -> Manifest:
     _divide_voices(rng, training["voices"], held_out["voices"])
     return Manifest(
         seed=seed,
-        training=Palette(**{name: tuple(sources) for name, sources in training.items()}),
-        held_out=Palette(**{name: tuple(sources) for name, sources in held_out.items()}),
+        training=_of_fluid(training),
+        held_out=_of_fluid(held_out),
+        further=_further(),
         held_out_song_seeds=tuple(900_000 + index for index in range(HELD_OUT_SONGS)),
     )
 
@@ -139,10 +181,52 @@ def _divide_voices(rng: np.random.Generator, training: list[Voice], held_out: li
             voices += [Voice(language=language, variant=variant) for language in spoken]
 
 
-def _palette(document: dict[str, Any]) -> Palette:
+def _further() -> Palette:
+    """All instruments of the further fonts: no held-out song plays any of them."""
+    melodic = [
+        first + place
+        for first, excluded in _MELODIC_FAMILIES.values()
+        for place in range(8)
+        if first + place not in excluded
+    ]
+    kits = [(font, kit) for font, kits in _FURTHER_FONTS.items() for kit in kits]
+    kits += [(font, 0) for font in (*KIT_FONTS, *map(HYDROGEN.__add__, KITS))]
     return Palette(
-        kits=tuple(document["kits"]),
-        basses=tuple(document["basses"]),
-        melodic=tuple(document["melodic"]),
-        voices=tuple(Voice(**voice) for voice in document["voices"]),
+        kits=tuple(Instrument(font=font, program=kit) for font, kit in kits),
+        basses=_instruments(sum(_BASS_KINDS, ())),
+        melodic=_instruments(melodic),
+        voices=(),
     )
+
+
+def _instruments(programs: Sequence[int]) -> tuple[Instrument, ...]:
+    """The programs, of every further font that has all of them."""
+    return tuple(
+        Instrument(font=font, program=program) for font in _FURTHER_FONTS for program in programs
+    )
+
+
+def _of_fluid(sources: dict[str, list[Any]]) -> Palette:
+    instruments = {
+        kind: tuple(Instrument(font=FLUID, program=program) for program in sources[kind])
+        for kind in _KINDS
+    }
+    return Palette(**instruments, voices=tuple(sources["voices"]))
+
+
+def _described(palette: Palette) -> dict[str, Any]:
+    instruments = {
+        kind: [f"{source.font}:{source.program}" for source in getattr(palette, kind)]
+        for kind in _KINDS
+    }
+    return {**instruments, "voices": [asdict(voice) for voice in palette.voices]}
+
+
+def _palette(document: dict[str, Any]) -> Palette:
+    instruments = {kind: tuple(map(_instrument, document[kind])) for kind in _KINDS}
+    return Palette(**instruments, voices=tuple(Voice(**voice) for voice in document["voices"]))
+
+
+def _instrument(described: str) -> Instrument:
+    font, program = described.rsplit(":", 1)
+    return Instrument(font=font, program=int(program))

@@ -15,10 +15,11 @@ from synthesis.signal import SAMPLE_RATE_HZ
 from training.errors import NotAnHTDemucsError
 
 SEGMENT_S = Fraction(39, 5)
+CHANNELS = 16
 _OPEN_SCALE = 0.1
 
 
-def untrained(*, channels: int = 16, layers: int = 2) -> HTDemucs:
+def untrained(*, channels: int = CHANNELS, layers: int = 2) -> HTDemucs:
     """HTDemucs with open residual branches.
 
     Demucs starts its LayerScale factors at 1e-4 to 1e-3 for runs of weeks; a run of minutes would

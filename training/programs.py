@@ -5,11 +5,21 @@ from pathlib import Path
 
 from training.errors import MissingProgramError, RenderError
 
-SOUNDFONT = Path("/usr/share/sounds/sf2/FluidR3_GM.sf2")
+FLUID = "FluidR3_GM"
+_FONTS = Path("/usr/share/sounds/sf2")
+_PACKAGE_OF_FONT = {
+    FLUID: "fluid-soundfont-gm",
+    "TimGM6mb": "timgm6mb-soundfont",
+    "sf_GMbank": "csound-soundfont",
+    "OPL-3_FM_128M": "opl3-soundfont",
+    "Black_Pearl_4_LV2": "avldrums.lv2-soundfont",
+    "Red_Zeppelin_4_LV2": "avldrums.lv2-soundfont",
+}
+# What the held-out songs need; further fonts are of use to `prepare` alone.
 PACKAGES = {
     "fluidsynth": "fluidsynth",
     "espeak-ng": "espeak-ng",
-    str(SOUNDFONT): "fluid-soundfont-gm",
+    str(_FONTS / f"{FLUID}.sf2"): _PACKAGE_OF_FONT[FLUID],
 }
 
 
@@ -28,9 +38,10 @@ def call(command: list[str], *, timeout_s: float) -> bytes:
     return done.stdout
 
 
-def require_soundfont() -> Path:
-    """The General MIDI sound font, or MissingProgramError naming its package."""
-    if not SOUNDFONT.exists():
-        package = PACKAGES[str(SOUNDFONT)]
-        raise MissingProgramError(f"{SOUNDFONT} is missing: apt-get install {package}")
-    return SOUNDFONT
+def require_font(name: str) -> Path:
+    """The file of a sound font, or MissingProgramError naming its package."""
+    path = _FONTS / f"{name}.sf2"
+    if not path.exists():
+        package = _PACKAGE_OF_FONT[name]
+        raise MissingProgramError(f"{path} is missing: apt-get install {package}")
+    return path

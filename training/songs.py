@@ -1,7 +1,8 @@
 """Songs played by a cast of sampled instruments and voices, with their stems."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import numpy as np
 
@@ -9,8 +10,8 @@ from synthesis import Score, compose
 from synthesis.signal import SAMPLE_RATE_HZ, Signal
 from synthesis.song import balanced, mixed
 from training import effects, singer, soundfont
-from training.manifest import Palette, Voice
-from training.soundfont import DRUM_CHANNEL, Take, Track
+from training.manifest import Instrument, Palette, Voice
+from training.soundfont import Take, Track, drum_channel
 
 _CHORDAL_PROGRAMS = frozenset(
     (*range(8), *range(16, 32), 46, *range(48, 52), *range(61, 64), *range(80, 96), 104, 106, 107)
@@ -19,6 +20,8 @@ _PADS = frozenset((*range(48, 52), *range(88, 96), *range(16, 21)))
 # Melodic programs that sound like something when they play a bass line.
 _LOW_RANGES = ((0, 6), (16, 20), (24, 32), (42, 47), (48, 52), (57, 64), (66, 71), (80, 88))
 _LOW_PROGRAMS = frozenset(program for span in _LOW_RANGES for program in range(*span)) - {85}
+
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,11 +35,11 @@ class RenderedSong:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Cast:
-    kit: int
-    bass: int
-    chords: int
-    figure: int
-    bed: int | None
+    kit: Instrument
+    bass: Instrument
+    chords: Instrument
+    figure: Instrument
+    bed: Instrument | None
     voice: Voice
 
 
@@ -51,12 +54,11 @@ class _Session:
 
 def with_low_melodic_basses(palette: Palette) -> Palette:
     """The palette with its melodic instruments as basses: far more timbres than the basses have."""
-    low = tuple(program for program in palette.melodic if program in _LOW_PROGRAMS)
-    return replace(palette, basses=low)
+    return replace(palette, basses=_of(palette.melodic, _LOW_PROGRAMS))
 
 
 def render(palette: Palette, *, seeds: list[int], duration_s: float) -> list[RenderedSong]:
-    """One song per seed; all instruments in one run of fluidsynth."""
+    """One song per seed; all instruments of a font in one run of fluidsynth."""
     sessions = [_session(palette, seed=seed, duration_s=duration_s) for seed in seeds]
     takes = [take for session in sessions for take in _takes(session)]
     recordings = soundfont.render(takes)
@@ -72,32 +74,41 @@ def _session(palette: Palette, *, seed: int, duration_s: float) -> _Session:
 
 
 def _cast(palette: Palette, rng: np.random.Generator) -> _Cast:
-    chordal = [program for program in palette.melodic if program in _CHORDAL_PROGRAMS]
-    pads = [program for program in palette.melodic if program in _PADS]
     return _Cast(
-        kit=int(rng.choice(palette.kits)),
-        bass=int(rng.choice(palette.basses)),
-        chords=int(rng.choice(chordal)),
-        figure=int(rng.choice(palette.melodic)),
-        bed=int(rng.choice(pads)) if rng.random() < 0.3 else None,
-        voice=palette.voices[int(rng.integers(len(palette.voices)))],
+        kit=_one_of(rng, palette.kits),
+        bass=_one_of(rng, palette.basses),
+        chords=_one_of(rng, _of(palette.melodic, _CHORDAL_PROGRAMS)),
+        figure=_one_of(rng, palette.melodic),
+        bed=_one_of(rng, _of(palette.melodic, _PADS)) if rng.random() < 0.3 else None,
+        voice=_one_of(rng, palette.voices),
     )
+
+
+def _of(instruments: tuple[Instrument, ...], programs: frozenset[int]) -> tuple[Instrument, ...]:
+    return tuple(instrument for instrument in instruments if instrument.program in programs)
+
+
+def _one_of(rng: np.random.Generator, sources: Sequence[_T]) -> _T:
+    return sources[int(rng.integers(len(sources)))]
 
 
 def _takes(session: _Session) -> list[Take]:
     score, cast, rng = session.score, session.cast, session.rng
     drums = Track(
-        channel=DRUM_CHANNEL, program=cast.kit, notes=score.drums, reverb=float(rng.uniform(0, 0.4))
+        channel=drum_channel(cast.kit),
+        instrument=cast.kit,
+        notes=score.drums,
+        reverb=float(rng.uniform(0, 0.4)),
     )
-    bass = Track(channel=0, program=cast.bass, notes=score.bass, reverb=0.0)
+    bass = Track(channel=0, instrument=cast.bass, notes=score.bass, reverb=0.0)
     side = float(rng.uniform(0.0, 0.35))
     others = [
-        _melodic(rng, channel=1, program=cast.chords, notes=score.chords, pan=0.5 - side),
-        _melodic(rng, channel=2, program=cast.figure, notes=score.figure, pan=0.5 + side),
+        _melodic(rng, channel=1, instrument=cast.chords, notes=score.chords, pan=0.5 - side),
+        _melodic(rng, channel=2, instrument=cast.figure, notes=score.figure, pan=0.5 + side),
     ]
     if cast.bed is not None:
         held = tuple(note for note in score.chords if note.duration_s > 0.3)
-        others.append(_melodic(rng, channel=3, program=cast.bed, notes=held, pan=0.5))
+        others.append(_melodic(rng, channel=3, instrument=cast.bed, notes=held, pan=0.5))
     return [
         Take(tracks=tracks, duration_s=score.duration_s)
         for tracks in ((drums,), (bass,), tuple(others))
@@ -105,11 +116,11 @@ def _takes(session: _Session) -> list[Take]:
 
 
 def _melodic(
-    rng: np.random.Generator, *, channel: int, program: int, notes: tuple, pan: float
+    rng: np.random.Generator, *, channel: int, instrument: Instrument, notes: tuple, pan: float
 ) -> Track:
     return Track(
         channel=channel,
-        program=program,
+        instrument=instrument,
         notes=notes,
         gain=float(rng.uniform(0.6, 1.0)),
         pan=pan,

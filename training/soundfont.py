@@ -1,7 +1,8 @@
-"""Plays parts with General MIDI instruments through fluidsynth."""
+"""Plays parts with the instruments of sound fonts through fluidsynth."""
 
 import tempfile
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import mido
@@ -10,9 +11,11 @@ import soundfile
 
 from synthesis import Note
 from synthesis.signal import SAMPLE_RATE_HZ, Signal
-from training.programs import call, require_soundfont
+from training import drum_samples
+from training.manifest import HYDROGEN, KIT_FONTS, Instrument
+from training.programs import call, require_font
 
-DRUM_CHANNEL = 9
+_DRUM_CHANNEL = 9
 _TICKS_PER_S = 1_000
 _PAUSE_S = 1.0
 _LOUD = 112
@@ -24,7 +27,7 @@ class Track:
     """Notes for one instrument. `pan`, `reverb` and `chorus` lie in 0..1."""
 
     channel: int
-    program: int
+    instrument: Instrument
     notes: tuple[Note, ...]
     gain: float = 1.0
     pan: float = 0.5
@@ -40,9 +43,34 @@ class Take:
     duration_s: float
 
 
-def render(takes: list[Take]) -> list[Signal]:
-    """Each take as float32 (2, n) at 44.1 kHz, all by one run of fluidsynth."""
-    font = require_soundfont()
+def drum_channel(kit: Instrument) -> int:
+    """General MIDI's, but in fonts that are one kit, which is an instrument like others there."""
+    return 0 if kit.font in KIT_FONTS else _DRUM_CHANNEL
+
+
+def render(takes: Sequence[Take]) -> list[Signal]:
+    """Each take as float32 (2, n) at 44.1 kHz, by one run of fluidsynth for each font."""
+    recordings = [
+        np.zeros((2, round(take.duration_s * SAMPLE_RATE_HZ)), dtype=np.float32) for take in takes
+    ]
+    for font in sorted({track.instrument.font for take in takes for track in take.tracks}):
+        parts = {
+            index: part for index, take in enumerate(takes) if (part := _part(take, font)).tracks
+        }
+        for index, part in zip(parts, _played(font, list(parts.values())), strict=True):
+            recordings[index] += part
+    return recordings
+
+
+def _part(take: Take, font: str) -> Take:
+    """What instruments of the font play of it."""
+    return replace(take, tracks=tuple(t for t in take.tracks if t.instrument.font == font))
+
+
+def _played(name: str, takes: list[Take]) -> list[Signal]:
+    if name.startswith(HYDROGEN):
+        return [_drummed(name.removeprefix(HYDROGEN), take) for take in takes]
+    font = require_font(name)
     with tempfile.TemporaryDirectory(prefix="stemyard-midi-") as folder:
         score, audio = Path(folder, "score.mid"), Path(folder, "audio.wav")
         starts_s = _write(takes, score)
@@ -52,6 +80,11 @@ def render(takes: list[Take]) -> list[Signal]:
         _cut(samples.astype(np.float32), start_s=start_s, duration_s=take.duration_s)
         for start_s, take in zip(starts_s, takes, strict=True)
     ]
+
+
+def _drummed(kit: str, take: Take) -> Signal:
+    notes = [note for track in take.tracks for note in track.notes]
+    return drum_samples.play(notes, kit, samples=round(take.duration_s * SAMPLE_RATE_HZ))
 
 
 def _cut(samples: Signal, *, start_s: float, duration_s: float) -> Signal:
@@ -93,7 +126,7 @@ def _write(takes: list[Take], path: Path) -> list[float]:
 def _messages(track: Track, start_s: float) -> list[tuple[float, int, mido.Message]]:
     channel = track.channel
     set_up = [
-        mido.Message("program_change", channel=channel, program=track.program),
+        mido.Message("program_change", channel=channel, program=track.instrument.program),
         _control(channel, _VOLUME, round(100 * track.gain)),
         _control(channel, _PAN, round(127 * track.pan)),
         _control(channel, _REVERB, round(127 * track.reverb)),

@@ -37,6 +37,8 @@ class TrainingPlan:
     clip_norm: float = 50.0
     ema_decay: float = 0.999
     bfloat16: bool = True
+    # In the order of STEMS: what a stem's error weighs in the loss.
+    stem_weights: tuple[float, ...] = (1.0, 1.0, 1.0, 1.0)
     report_every: int = 200
 
 
@@ -128,7 +130,7 @@ class Trainer:
             "cpu", dtype=torch.bfloat16, enabled=self._plan.bfloat16, cache_enabled=False
         ):
             estimate = self.model(mix)
-        loss = error_db(estimate.float(), stems, mix)
+        loss = error_db(estimate.float(), stems, mix, weights=self._plan.stem_weights)
         gradients = torch.autograd.grad(loss, self._parameters)
         return _Share(gradients=gradients, loss_db=loss.item())
 

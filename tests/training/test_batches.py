@@ -8,7 +8,7 @@ from training.batches import Mixer, Remix
 
 
 def _mixer(bank: Bank, *, seed: int = 1) -> Mixer:
-    return Mixer(bank=bank, remix=Remix(excerpt_s=0.5), seed=seed)
+    return Mixer(banks=[bank], remix=Remix(excerpt_s=0.5), seed=seed)
 
 
 def test_batches_depend_on_seed_and_number_alone(small_bank: Bank) -> None:
@@ -29,7 +29,7 @@ def test_every_example_has_all_stems_at_the_asked_length(small_bank: Bank) -> No
 
 def test_without_augmentation_examples_are_the_banks_own_songs(small_bank: Bank) -> None:
     plain = Remix(excerpt_s=6.0, same_song=1.0, gain_db=0.0, equalise=0.0, saturate=0.0)
-    [example] = Mixer(bank=small_bank, remix=plain, seed=1).batch(0, size=1)
+    [example] = Mixer(banks=[small_bank], remix=plain, seed=1).batch(0, size=1)
 
     for name, stem in zip(STEMS, example, strict=True):
         songs = [small_bank.excerpt(name, item, start=0, samples=264_600) for item in (0, 1)]

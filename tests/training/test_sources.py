@@ -9,9 +9,12 @@ from synthesis import Note
 from synthesis.signal import SAMPLE_RATE_HZ, Signal, pitch_hz
 from training import manifest, programs, singer, soundfont
 from training.errors import MissingProgramError, RenderError
+from training.manifest import Instrument
 from training.soundfont import Take, Track
 
 TUNING_CENTS = 35.0
+ORGAN = Instrument(font=programs.FLUID, program=19)
+PAD = Instrument(font=programs.FLUID, program=88)
 
 
 def _measured_hz(signal: Signal, *, near_hz: float) -> float:
@@ -30,7 +33,7 @@ def _cents(measured_hz: float, target_hz: float) -> float:
 @pytest.mark.parametrize("pitch", [48, 60, 72])
 def test_fluidsynth_plays_the_written_pitch(synthesisers: None, pitch: int) -> None:
     note = Note(start_s=0.5, duration_s=1.0, pitch=pitch, velocity=0.8)
-    take = Take(tracks=(Track(channel=0, program=19, notes=(note,)),), duration_s=2.0)
+    take = Take(tracks=(Track(channel=0, instrument=ORGAN, notes=(note,)),), duration_s=2.0)
 
     [audio] = soundfont.render([take])
 
@@ -42,8 +45,10 @@ def test_fluidsynth_plays_the_written_pitch(synthesisers: None, pitch: int) -> N
 
 def test_takes_of_one_run_do_not_leak_into_each_other(synthesisers: None) -> None:
     note = Note(start_s=0.0, duration_s=1.0, pitch=60, velocity=1.0)
-    played = Take(tracks=(Track(channel=0, program=88, notes=(note,), reverb=1.0),), duration_s=1.0)
-    silent = Take(tracks=(Track(channel=0, program=88, notes=()),), duration_s=1.0)
+    played = Take(
+        tracks=(Track(channel=0, instrument=PAD, notes=(note,), reverb=1.0),), duration_s=1.0
+    )
+    silent = Take(tracks=(Track(channel=0, instrument=PAD, notes=()),), duration_s=1.0)
 
     loud, quiet = soundfont.render([played, silent])
 

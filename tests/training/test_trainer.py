@@ -26,7 +26,7 @@ def plan() -> TrainingPlan:
 @pytest.fixture
 def trainer_of(small_bank: Bank) -> Callable[[TrainingPlan], Trainer]:
     def build(plan: TrainingPlan) -> Trainer:
-        mixer = Mixer(bank=small_bank, remix=Remix(excerpt_s=0.5), seed=plan.seed)
+        mixer = Mixer(banks=[small_bank], remix=Remix(excerpt_s=0.5), seed=plan.seed)
         return Trainer(plan, mixer, _tiny(), clock=_ticks().__next__)
 
     return build
@@ -114,7 +114,7 @@ def test_a_long_pause_costs_the_budget_twenty_seconds_at_most(
     small_bank: Bank, plan: TrainingPlan
 ) -> None:
     readings = iter([0.0, 3_600.0])
-    mixer = Mixer(bank=small_bank, remix=Remix(excerpt_s=0.5), seed=1)
+    mixer = Mixer(banks=[small_bank], remix=Remix(excerpt_s=0.5), seed=1)
     paused = Trainer(plan, mixer, _tiny(), clock=readings.__next__)
 
     paused.advance()
@@ -133,7 +133,7 @@ def test_training_lowers_the_loss_on_one_excerpt(small_bank: Bank) -> None:
     )
     one_place = replace(small_bank, plan=BankPlan(sampled=0, synthetic=1, duration_s=0.51))
     remix = Remix(excerpt_s=0.5, same_song=1.0, gain_db=0.0, equalise=0.0, saturate=0.0)
-    trainer = Trainer(plan, Mixer(bank=one_place, remix=remix, seed=1), _tiny())
+    trainer = Trainer(plan, Mixer(banks=[one_place], remix=remix, seed=1), _tiny())
     losses = [trainer.advance() for _ in range(40)]
 
     assert losses[-1] < losses[0] - 0.5
