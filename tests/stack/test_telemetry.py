@@ -1,5 +1,6 @@
 """What the services tell of themselves, from processes of their own: spans, lines, figures."""
 
+import asyncio
 import json
 import math
 import secrets
@@ -20,7 +21,7 @@ from prometheus_client.samples import Sample
 
 from stemyard.client import Job, StemyardClient
 from stemyard.stack.assembly import Stack
-from stemyard.stack.services import GatewayDoor
+from stemyard.stack.services import GatewayDoor, OrchestratorDoor
 from stemyard.stack.waiting import until
 from synthesis import song
 from tests.servers.otlp import OtlpSink, Trace, otlp_sink
@@ -340,14 +341,19 @@ async def test_ready_names_what_is_missing_and_live_does_not_care(told: Told) ->
     services = told.stack.services
     for server, name in missed.items():
         with _frozen(told.stack, server):
-            for door in services.orchestrators:
-                await _says(f"{door.metrics.address}/healthz/ready", status=503, missing={name})
-                await _says(f"{door.metrics.address}/healthz/live", status=200)
-            for gateway in services.gateways:
-                await _gateway_says(gateway, missing=name)
+            await asyncio.gather(
+                *(_orchestrator_says(door, missing=name) for door in services.orchestrators),
+                *(_gateway_says(gateway, missing=name) for gateway in services.gateways),
+            )
         for door in services.orchestrators:
             await _says(f"{door.metrics.address}/healthz/ready", status=200)
         await told.stack.ready(timeout_s=SPANS_LIMIT_S)
+
+
+async def _orchestrator_says(orchestrator: OrchestratorDoor, *, missing: str) -> None:
+    address = orchestrator.metrics.address
+    await _says(f"{address}/healthz/ready", status=503, missing={missing})
+    await _says(f"{address}/healthz/live", status=200)
 
 
 async def _gateway_says(gateway: GatewayDoor, *, missing: str) -> None:
