@@ -27,7 +27,7 @@ def circumstances() -> dict[str, Any]:
         "taken_at": datetime.now(UTC).isoformat(timespec="seconds"),
         "command": " ".join([Path(sys.orig_argv[0]).name, *sys.orig_argv[1:]]),
         "commit": _git("rev-parse", "HEAD"),
-        "clean": not _git("status", "--porcelain", "--untracked-files=no"),
+        "clean": not _git("status", "--porcelain", "--untracked-files=no", "--", ":!bench/results"),
         "machine": {
             "cpu": _cpu(),
             "cores": os.cpu_count(),
