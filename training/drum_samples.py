@@ -109,7 +109,8 @@ def _layers(instrument: ET.Element, folder: Path) -> Sequence[_Layer]:
     layers = [
         _Layer(file=folder / filename, upto=float(layer.findtext("{*}max") or 1.0))
         for layer in listed
-        if (filename := layer.findtext("{*}filename"))
+        # Kits name strokes that their package leaves out.
+        if (filename := layer.findtext("{*}filename")) and (folder / filename).exists()
     ]
     return sorted(layers, key=lambda layer: layer.upto)
 

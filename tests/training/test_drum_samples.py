@@ -23,6 +23,7 @@ KIT = """<drumkit_info xmlns="http://www.hydrogen-music.org/drumkit"><instrument
 <instrument><name>Rock Snare</name><filename>snare.wav</filename></instrument>
 <instrument><name>Pedal HH</name><filename>pedal.wav</filename></instrument>
 <instrument><name>Closed HH</name><filename>hat.wav</filename></instrument>
+<instrument><name>Cowbell</name><filename>absent.wav</filename></instrument>
 <instrument><name>17</name></instrument>
 </instrumentList></drumkit_info>"""
 
@@ -56,6 +57,7 @@ def loudest_hz(track: np.ndarray) -> float:
         (rhythm.CLOSED_HAT, "hat"),
         (rhythm.CRASH, "hat"),
         (rhythm.TOMS[0], "snare"),
+        (rhythm.COWBELL, "snare"),
     ],
 )
 def test_a_key_is_played_by_the_nearest_drum_there_is(pitch: int, stroke: str) -> None:
