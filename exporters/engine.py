@@ -38,7 +38,8 @@ class OnnxEngine:
         """[batch, channels, N] to one such array per output."""
         names = [output.name for output in self.outputs]
         arrays = self._session.run(names, {INPUT_NAME: mix})
-        return {name: np.asarray(array) for name, array in zip(names, arrays, strict=True)}
+        # An array of the session's keeps all of its memory alive: gigabytes for each model of a bag.
+        return {name: np.array(array) for name, array in zip(names, arrays, strict=True)}
 
 
 def cpu_session(model: str | bytes, *, threads: int) -> ort.InferenceSession:
