@@ -54,12 +54,13 @@ test: lint types contracts test-services test-exporters ## Lint, types, import c
 test-services: dev servers $(TRITON)/.synced $(TINY_MODELS) ## The tests of everything that runs without torch
 	$(DEV)/bin/python -m pytest tests --ignore=tests/exporters --ignore=tests/training --ignore=tests/full $(SIDE_BY_SIDE)
 
-# Most tests of services wait, for servers, leases and clocks: two files at a time, slow ones first.
+# Most tests of services wait, for servers, leases and clocks, and most of the exporters keep one core
+# busy: two files at a time, slow ones first.
 SIDE_BY_SIDE := --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 .PHONY: test-exporters
 test-exporters: exporters exporters-spleeter $(TRITON)/.synced $(TINY_MODELS) ## The tests of the exporters and of training
-	$(EXPORTERS)/bin/python -m pytest $(wildcard tests/exporters tests/training)
+	$(EXPORTERS)/bin/python -m pytest $(wildcard tests/exporters tests/training) $(SIDE_BY_SIDE)
 
 $(TINY_MODELS): $(EXPORTERS)/.synced $(wildcard exporters/*.py exporters/*/*.py) stemcore/model_card.py
 	scripts/tiny-models

@@ -31,11 +31,11 @@ SAME_ARITHMETIC_DB = 130.0
 SONGS = {"three windows", "clicks to a seam", "short noise"}
 
 
-@pytest.mark.parametrize("name", ["2stems", "5stems"])
 def test_whole_songs_are_those_of_spleeter(
-    references: Mapping[str, Reference], tmp_path: Path, name: str
+    references: Mapping[str, Reference], tmp_path: Path
 ) -> None:
-    reference = references[name]
+    """Two stems; the others take minutes by nature (tests/full)."""
+    reference = references["2stems"]
     folder = export_model(reference, name="spleeter", repository=tmp_path)
     card = verify_model(folder, name="spleeter", reference=reference)
     assert card.parity_passed
