@@ -35,7 +35,8 @@ class DownloadSettings(SettingsSection):
 
 
 class HttpSettings(SettingsSection):
-    """Where the door is, and how it closes."""
+    """Where the door is, and how it closes. An upload is given up when the next 64 KiB of it take
+    longer than `upload_stall_timeout_s`."""
 
     host: str = "127.0.0.1"
     port: int = Field(default=8080, ge=0, le=65535)

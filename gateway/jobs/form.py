@@ -10,6 +10,8 @@ from stemcore.errors import ErrorCode, InvalidInput
 FILE_FIELD = "file"
 MAX_NAME_LENGTH = 200
 CHUNK_BYTES = 1 << 18
+# An upload of one byte a minute would hold its connection for ever.
+LEAST_BYTES = 1 << 16
 
 Texts = Sequence[tuple[str, str]]
 TakeFile = Callable[[str, AsyncIterator[bytes], Texts], Awaitable[None]]
@@ -59,19 +61,28 @@ async def within(chunks: AsyncIterator[bytes], *, max_bytes: int) -> AsyncGenera
 
 
 async def unstalled(chunks: AsyncIterator[bytes], *, timeout_s: float) -> AsyncGenerator[bytes]:
-    """The same bytes; raises InvalidInput when the next ones take longer than `timeout_s`."""
+    """The same bytes; raises InvalidInput when the next `LEAST_BYTES` take longer than `timeout_s`.
+
+    Only waiting for the client counts: whoever takes the bytes may be slow.
+    """
+    clock = asyncio.get_running_loop().time
+    left_s, received = timeout_s, 0
     while True:
+        asked_at = clock()
         try:
-            async with asyncio.timeout(timeout_s):
+            async with asyncio.timeout(left_s):
                 chunk = await anext(chunks, None)
         except TimeoutError:
             raise InvalidInput(
                 ErrorCode.REQUEST_TIMEOUT,
                 "The upload has stalled.",
-                details={"timeout_s": timeout_s},
+                details={"timeout_s": timeout_s, "least_bytes": LEAST_BYTES},
             ) from None
         if chunk is None:
             return
+        left_s, received = left_s - (clock() - asked_at), received + len(chunk)
+        if received >= LEAST_BYTES:
+            left_s, received = timeout_s, 0
         yield chunk
 
 

@@ -3,7 +3,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from gateway.jobs.form import CHUNK_BYTES, source_name, unstalled, within
+from gateway.jobs.form import CHUNK_BYTES, LEAST_BYTES, source_name, unstalled, within
 from stemcore.errors import ErrorCode, InvalidInput
 
 
@@ -59,5 +59,23 @@ async def test_an_upload_that_stalls_is_given_up() -> None:
     assert caught.value.code is ErrorCode.REQUEST_TIMEOUT
 
 
+async def test_an_upload_that_trickles_is_given_up() -> None:
+    async def trickling() -> AsyncIterator[bytes]:
+        while True:
+            yield b"x"
+            await asyncio.sleep(0.001)
+
+    with pytest.raises(InvalidInput) as caught:
+        async for _ in unstalled(trickling(), timeout_s=0.05):
+            pass
+    assert caught.value.code is ErrorCode.REQUEST_TIMEOUT
+
+
 async def test_an_upload_that_flows_may_take_its_time() -> None:
     assert [chunk async for chunk in unstalled(chunks(3, 2), timeout_s=5)] == [b"xxx", b"xx"]
+
+
+async def test_a_slow_taker_is_not_the_clients_fault() -> None:
+    received = unstalled(chunks(*[LEAST_BYTES // 2] * 4), timeout_s=0.05)
+    async for _ in received:
+        await asyncio.sleep(0.06)
