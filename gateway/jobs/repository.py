@@ -76,15 +76,20 @@ class JobRepository:
         with database_errors():
             try:
                 async with self._pool.acquire() as connection, connection.transaction():
+                    await _one_after_the_other(connection, job.account_id)
                     await self._require_room(connection, job.account_id)
                     await _insert(connection, job)
             except asyncpg.UniqueViolationError:
                 raise IdempotencyKeyTaken from None
         self._changed(JobStatus.ACCEPTED)
 
+    async def require_room(self, account_id: UUID) -> None:
+        """Raises LimitReached where `add` would, now, so that no song is sent in vain."""
+        with database_errors():
+            async with self._pool.acquire() as connection:
+                await self._require_room(connection, account_id)
+
     async def _require_room(self, connection: "PooledConnection", account_id: UUID) -> None:
-        # The lock makes concurrent submissions of one account count one after the other.
-        await connection.execute("SELECT 1 FROM accounts WHERE id = $1 FOR UPDATE", account_id)
         live = await connection.fetchval(
             "SELECT count(*) FROM jobs WHERE account_id = $1 AND status = ANY($2::text[])",
             account_id,
@@ -176,6 +181,11 @@ class JobRepository:
             await self._pool.execute(
                 "DELETE FROM doomed_prefixes WHERE prefix = ANY($1::text[])", list(prefixes)
             )
+
+
+async def _one_after_the_other(connection: "PooledConnection", account_id: UUID) -> None:
+    """Holds up the account's other submissions, so that each counts the one before."""
+    await connection.execute("SELECT 1 FROM accounts WHERE id = $1 FOR UPDATE", account_id)
 
 
 async def _insert(connection: "PooledConnection", job: NewJob) -> None:

@@ -81,6 +81,7 @@ class SubmissionService:
     async def _accept(
         self, account_id: UUID, parts: AsyncIterator[Part], *, idempotency_key: str | None
     ) -> Submitted:
+        await self._jobs.require_room(account_id)
         job_id = new_id()
         about(job_id=job_id)
         async with self._staged(source_prefix(job_id)) as staged:

@@ -204,19 +204,40 @@ async def test_too_many_live_jobs_are_refused_and_leave_nothing(
     assert len(gateway.stored_files()) == len(before) + 10
 
 
-async def test_a_client_that_goes_away_in_the_middle_leaves_nothing(
-    caller: Caller, gateway: Gateway, pool: "Pool"
+async def test_too_many_live_jobs_are_told_before_the_song_is_sent(
+    caller: Caller, gateway: Gateway
 ) -> None:
-    before = gateway.stored_files()
+    answers = await asyncio.gather(*(caller.submit() for _ in range(10)))
+    assert {answer.status_code for answer in answers} == {202}
+    reader, writer = await _begun(caller, gateway)
+    async with asyncio.timeout(10):
+        assert b" 429 " in await reader.readline()
+    writer.close()
+
+
+async def _begun(
+    caller: Caller, gateway: Gateway
+) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """The connection of a submission of 3 MB, up to the first byte of its file."""
     host, port = httpx.URL(gateway.address).host, httpx.URL(gateway.address).port
-    _, writer = await asyncio.open_connection(host, port)
+    reader, writer = await asyncio.open_connection(host, port)
     head = (
         f"POST /v1/jobs HTTP/1.1\r\nHost: {host}\r\nContent-Length: 3000000\r\n"
         f"Authorization: {caller.http.headers['Authorization']}\r\n"
         "Content-Type: multipart/form-data; boundary=b\r\n\r\n"
         '--b\r\nContent-Disposition: form-data; name="file"; filename="a.wav"\r\n\r\n'
     )
-    writer.write(head.encode() + wav(seconds=60)[:900_000])
+    writer.write(head.encode())
+    await writer.drain()
+    return reader, writer
+
+
+async def test_a_client_that_goes_away_in_the_middle_leaves_nothing(
+    caller: Caller, gateway: Gateway, pool: "Pool"
+) -> None:
+    before = gateway.stored_files()
+    _, writer = await _begun(caller, gateway)
+    writer.write(wav(seconds=60)[:900_000])
     await writer.drain()
 
     async def one_more() -> bool:
