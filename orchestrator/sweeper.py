@@ -32,7 +32,7 @@ class SweepRules:
     """How often to sweep, when a job counts as forgotten, and how often one is tried.
 
     Prefixes are doomed for a while before they are deleted: a stale holder may still be writing.
-    The inbox remembers messages for longer than any broker keeps them.
+    The inbox remembers messages for longer than any broker keeps them, and dead letters as long.
     """
 
     period_s: float
@@ -173,9 +173,10 @@ class Sweeper:
                 return
 
     async def _forget_messages(self) -> None:
+        kept = timedelta(days=self._rules.inbox_kept_days)
+        await self._pool.execute("DELETE FROM inbox WHERE received_at < now() - $1::interval", kept)
         await self._pool.execute(
-            "DELETE FROM inbox WHERE received_at < now() - $1::interval",
-            timedelta(days=self._rules.inbox_kept_days),
+            "DELETE FROM dead_letters WHERE created_at < now() - $1::interval", kept
         )
 
     async def _delete(self, prefix: str) -> bool:

@@ -149,5 +149,11 @@ async def test_messages_are_remembered_for_longer_than_they_can_come_again(
         old,
         young,
     )
+    await jobs.pool.execute(
+        "INSERT INTO dead_letters (topic, payload, reason, created_at) VALUES "
+        "('old', '', '', now() - interval '61 days'), ('young', '', '', now() - interval '59 days')"
+    )
     await sweeper.sweep()
     assert [row["event_id"] for row in await jobs.pool.fetch("SELECT * FROM inbox")] == [young]
+    letters = await jobs.pool.fetch("SELECT topic FROM dead_letters")
+    assert [row["topic"] for row in letters] == ["young"]
