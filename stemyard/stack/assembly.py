@@ -61,13 +61,17 @@ class Stack:
     async def ready(self, *, timeout_s: float = _LAST_CHECK_TIMEOUT_S) -> None:
         """Waits until a job could run, whichever services have it. Raises NothingToServe."""
         for door in (*self.services.gateways, *self.services.orchestrators):
+            if await self.triton.serves_nothing(self.runtime.serving / "repository"):
+                raise await self._nothing_to_serve(door)
             try:
                 await until(door.metrics.is_ready, timeout_s=timeout_s)
             except TimeoutError as error:
-                missing = await door.metrics.what_is_missing()
-                refused = triton.refusals(self.runtime.logs / "triton.log")
-                complaint = f"{door.name} is not ready: {missing}"
-                raise NothingToServe("\n".join([complaint, *refused])) from error
+                raise await self._nothing_to_serve(door) from error
+
+    async def _nothing_to_serve(self, door: GatewayDoor | OrchestratorDoor) -> NothingToServe:
+        missing = await door.metrics.what_is_missing()
+        refused = triton.refusals(self.runtime.logs / "triton.log")
+        return NothingToServe("\n".join([f"{door.name} is not ready: {missing}", *refused]))
 
 
 async def lay_foundation(

@@ -46,12 +46,19 @@ class TritonDoors:
         """Whether the server has loaded what it could and answers."""
         return await http_probe.is_well(f"{self.http_address}/v2/health/ready")
 
+    async def serves_nothing(self, staged: Path) -> bool:
+        """Whether it has loaded what it could of the folder of models, and that is none."""
+        if not await self.is_ready():
+            return False
+        addresses = [f"{self.http_address}/v2/models/{name}/ready" for name in _models(staged)]
+        return not any([await http_probe.is_well(address) for address in addresses])
+
 
 def plan(doors: TritonDoors, runtime: RuntimeDirectory, settings: StackSettings) -> ProcessPlan:
     """Raises EnvironmentLacks when Triton's environment or the default model is not there."""
     if not settings.triton_python.exists():
         raise EnvironmentLacks(f"{settings.triton_python} is missing: make services")
-    models = sorted(config.parent.name for config in settings.repository.glob("*/config.pbtxt"))
+    models = _models(settings.repository)
     if settings.default_model not in models:
         there = ", ".join(models) or "none"
         raise EnvironmentLacks(
@@ -68,6 +75,10 @@ def plan(doors: TritonDoors, runtime: RuntimeDirectory, settings: StackSettings)
         stop_grace_s=15.0,
         clean_up=remove_shared_memory,
     )
+
+
+def _models(repository: Path) -> list[str]:
+    return sorted(config.parent.name for config in repository.glob("*/config.pbtxt"))
 
 
 def refusals(log: Path) -> tuple[str, ...]:
