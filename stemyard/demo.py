@@ -116,7 +116,8 @@ async def _separate(
         for stem in job.stems:
             target = order.out / f"{stem.stem}.wav"
             await client.download(job, stem, target=target)
-            console.print(f"{stem.stem:12} {target}")
+            made = "" if stem.made_by == "model" else f" (by {stem.made_by})"
+            console.print(f"{stem.stem:12} {target}{made}")
         console.print(
             f"{'result':12} {order.out / 'result.json'} (done after {_since(started_at)})"
         )

@@ -7,12 +7,13 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StemFile:
-    """One result file."""
+    """One result file; `made_by` is `model`, or how a complement came about."""
 
     stem: str
     filename: str
     size_bytes: int
     sha256: str
+    made_by: str = "model"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,4 +58,5 @@ def _stem(result: Mapping[str, Any]) -> StemFile:
         filename=result["filename"],
         size_bytes=result["size_bytes"],
         sha256=result["sha256"],
+        made_by=result.get("made_by", "model"),
     )

@@ -127,6 +127,7 @@ async def test_demo_for_a_purpose_leaves_what_the_purpose_is(
         ["instrumental"],
     )
     assert f"{result['parameters']['model']} makes instrumental" in output
+    assert "(by subtraction)" in " ".join(output.split())
     scored = [line for line in output.splitlines() if "instrumental" in line and "│" in line]
     assert len(scored) == 1
     assert (
