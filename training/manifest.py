@@ -76,9 +76,12 @@ class Voice:
     variant: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, order=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Instrument:
-    """A preset of one of programs.FONTS: a General MIDI program from zero, or the kit's number."""
+    """A preset of a sound font, from zero; its number in General MIDI, of instruments or of kits.
+
+    A font whose name begins with HYDROGEN is a kit of Hydrogen's.
+    """
 
     font: str
     program: int
