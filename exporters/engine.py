@@ -38,7 +38,7 @@ class OnnxEngine:
         """[batch, channels, N] to one such array per output."""
         names = [output.name for output in self.outputs]
         arrays = self._session.run(names, {INPUT_NAME: mix})
-        # An array of the session's keeps all of its memory alive: gigabytes for each model of a bag.
+        # An array of the session's keeps all of its memory alive: gigabytes a model of a bag.
         return {name: np.array(array) for name, array in zip(names, arrays, strict=True)}
 
 
