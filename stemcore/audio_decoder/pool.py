@@ -65,7 +65,7 @@ class DecoderPool:
         self._starter.shutdown()
 
     async def _take(self, *, fresh: bool) -> DecoderProcess:
-        start = self._begin() if fresh else self._next()
+        start = self._begin() if fresh else await self._next()
         while len(self._starts) < self._settings.warm:
             self._starts.append(self._begin())
         try:
@@ -74,13 +74,15 @@ class DecoderPool:
             self._starts.appendleft(start)
             raise
 
-    def _next(self) -> Start:
+    async def _next(self) -> Start:
         """The oldest start that has not failed since; a process may die while it waits."""
         while self._starts:
             start = self._starts.popleft()
             if not start.done() or (start.exception() is None and start.result().is_alive):
                 return start
             _log.warning("warm_decoder_lost", reason=str(start.exception() or "it died waiting"))
+            if start.exception() is None:
+                await to_its_end(self._end(start.result()))
         return self._begin()
 
     def _begin(self) -> Start:

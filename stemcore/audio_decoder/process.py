@@ -36,17 +36,21 @@ class DecoderProcess:
         self.limits = limits
         self.protections: frozenset[Protection] = frozenset()
         self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        with theirs, _empty_folder() as folder:
-            self._process = subprocess.Popen(
-                [sys.executable, "-I", str(CHILD), json.dumps(_arguments(limits))],
-                stdin=theirs.fileno(),
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-                cwd=folder,
-                env={},
-                # Ctrl-C is for us alone: a child that died of it would look like a bad source.
-                process_group=0,
-            )
+        try:
+            with theirs, _empty_folder() as folder:
+                self._process = subprocess.Popen(
+                    [sys.executable, "-I", str(CHILD), json.dumps(_arguments(limits))],
+                    stdin=theirs.fileno(),
+                    stdout=subprocess.DEVNULL,
+                    stderr=subprocess.DEVNULL,
+                    cwd=folder,
+                    env={},
+                    # Ctrl-C is for us alone: a child that died of it would look like a bad source.
+                    process_group=0,
+                )
+        except BaseException:
+            self._control.close()
+            raise
 
     def __enter__(self) -> Self:
         return self

@@ -17,6 +17,7 @@ from stemcore.audio_decoder import (
     open_decoder,
 )
 from stemcore.audio_decoder.pool import DecoderPool
+from stemcore.audio_decoder.process import DecoderProcess
 from stemcore.errors import ErrorCode, Unavailable
 from stemyard.stack.waiting import until
 from tests.integration.stemcore.decoders import Decoders
@@ -79,11 +80,25 @@ async def _are(count: int, decoders: Decoders) -> bool:
 async def test_one_that_died_waiting_is_replaced_and_no_source_blamed(
     song: Path, decoders: Decoders
 ) -> None:
+    descriptors = psutil.Process().num_fds()
     async with open_decoder(SandboxSettings(warm=2), limits=DecodeLimits()) as decoder:
-        for child in decoders():
+        await until(lambda: _are(2, decoders), timeout_s=TIMEOUT_S)
+        waiting = decoders()
+        for child in waiting:
             child.kill()
+        await until(lambda: _have_ended(waiting), timeout_s=TIMEOUT_S)
         facts = await decoder.probe(song)
     assert facts.sample_rate_hz == 44_100
+    assert psutil.Process().num_fds() == descriptors
+
+
+def test_what_cannot_be_started_leaves_no_descriptor(monkeypatch: pytest.MonkeyPatch) -> None:
+    descriptors = psutil.Process().num_fds()
+    monkeypatch.setattr(sys, "executable", "/nowhere/python")
+    with pytest.raises(FileNotFoundError) as failure:
+        DecoderProcess(DecodeLimits())
+    assert failure.traceback
+    assert psutil.Process().num_fds() == descriptors
 
 
 async def test_a_decoder_that_cannot_be_started_is_our_fault(
@@ -109,11 +124,11 @@ async def test_they_die_with_their_parent() -> None:
     assert orphans
     parent.kill()
     parent.communicate()
+    await until(lambda: _have_ended(orphans), timeout_s=TIMEOUT_S)
 
-    async def are_gone() -> bool:
-        return not any(map(_runs, orphans))
 
-    await until(are_gone, timeout_s=TIMEOUT_S)
+async def _have_ended(processes: list[psutil.Process]) -> bool:
+    return not any(map(_runs, processes))
 
 
 def _runs(process: psutil.Process) -> bool:
