@@ -1,4 +1,4 @@
-"""`python -m training split | prepare | train | publish | fit-equaliser | evaluate | engines`."""
+"""`python -m training split | prepare | train | widen | publish | evaluate | engines | …`."""
 
 import argparse
 import logging
@@ -14,6 +14,7 @@ from training.engines import ENGINES_FILE, judge_engines, table
 from training.errors import TrainingError
 from training.results import RESULTS_FILE, evaluate_all
 from training.trainer import RunFiles, Trainer, TrainingPlan, ValidationSet, run
+from training.widening import widened
 
 _CACHE = Path(".cache/training")
 _HERE = Path(__file__).parent
@@ -53,6 +54,11 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("--learning-rate", type=float, default=TrainingPlan().learning_rate)
     train.add_argument("--start", type=Path, help="weights to start from, instead of chance")
     train.add_argument("--channels", type=int, default=models.CHANNELS, help="of a new model")
+    train.add_argument("--workers", type=int, default=TrainingPlan().workers, help="a core each")
+    train.add_argument(
+        "--excerpts", type=int, default=TrainingPlan().excerpts, help="of each worker in a step"
+    )
+    train.add_argument("--far", action="store_true", help="stray further from the bank's sounds")
     train.add_argument(
         "--stem-weights",
         type=float,
@@ -62,6 +68,11 @@ def _parser() -> argparse.ArgumentParser:
         help="what a stem's error weighs",
     )
     train.set_defaults(verb=_train)
+    widen = verbs.add_parser("widen", help="double the channels of weights, to start a run from")
+    widen.add_argument("--weights", type=Path, default=WEIGHTS)
+    widen.add_argument("--output", type=Path, default=_CACHE / "widened.safetensors")
+    widen.add_argument("--seed", type=int, default=1)
+    widen.set_defaults(verb=_widen)
     evaluate = verbs.add_parser("evaluate", help="judge weights on the held-out songs")
     evaluate.add_argument("--weights", type=Path, default=WEIGHTS)
     evaluate.add_argument("--songs", type=int, default=manifest.HELD_OUT_SONGS)
@@ -105,11 +116,14 @@ def _train(options: argparse.Namespace) -> int:
         budget_s=60 * options.minutes,
         learning_rate=options.learning_rate,
         stem_weights=tuple(options.stem_weights),
+        workers=options.workers,
+        excerpts=options.excerpts,
     )
     torch.manual_seed(plan.seed)
     torch.set_num_threads(1)
     banks = [bank.load(options.cache / "bank" / name) for name in ("training", "further")]
-    mixer = batches.Mixer(banks=banks, remix=batches.Remix(), seed=plan.seed)
+    remix = batches.FAR if options.far else batches.Remix()
+    mixer = batches.Mixer(banks=banks, remix=remix, seed=plan.seed)
     files = RunFiles(
         checkpoint=options.cache / f"{options.run}.checkpoint",
         curve=_HERE / "curves" / f"{options.run}.csv",
@@ -119,6 +133,12 @@ def _train(options: argparse.Namespace) -> int:
     model = models.load(start) if start else models.untrained(channels=options.channels)
     trainer = Trainer(plan, mixer, model)
     run(trainer, plan, _validation(bank.load(options.cache / "bank" / "validation")), files)
+    return 0
+
+
+def _widen(options: argparse.Namespace) -> int:
+    twin = widened(models.load(options.weights), seed=options.seed)
+    models.save(twin, twin.state_dict(), options.output)
     return 0
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import soxr
 
 from synthesis import STEMS
-from synthesis.signal import SAMPLE_RATE_HZ, Signal, level
+from synthesis.signal import SAMPLE_RATE_HZ, Signal, level, reverberated
 from training.bank import Bank
 from training.effects import equalised, saturated
 
@@ -26,6 +26,11 @@ class Remix:
     equalise: float = 0.6
     equalise_db: float = 4.0
     saturate: float = 0.2
+    reverberate: float = 0.0
+
+
+# Sounds that the bank's few kits and basses do not have: other rooms, registers and filters.
+FAR = Remix(repitch_octaves=0.5, equalise=0.8, equalise_db=6.0, saturate=0.3, reverberate=0.3)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,6 +81,9 @@ class Mixer:
             signal = equalised(signal, rng, spread_db=self.remix.equalise_db)
         if rng.random() < self.remix.saturate:
             signal = _saturated(signal, drive=float(rng.uniform(1, 4)))
+        if self.remix.reverberate and rng.random() < self.remix.reverberate:
+            decay_s, wet = float(rng.uniform(0.15, 0.9)), float(rng.uniform(0.05, 0.5))
+            signal = reverberated(signal, rng, decay_s=decay_s, wet=wet)
         if rng.random() < 0.5:
             signal = signal[::-1]
         sign = 1.0 if together or rng.random() < 0.5 else -1.0

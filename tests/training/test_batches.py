@@ -1,10 +1,12 @@
 """Training examples."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from synthesis import STEMS
 from training.bank import Bank
-from training.batches import Mixer, Remix
+from training.batches import FAR, Mixer, Remix
 
 
 def _mixer(bank: Bank, *, seed: int = 1) -> Mixer:
@@ -25,6 +27,16 @@ def test_every_example_has_all_stems_at_the_asked_length(small_bank: Bank) -> No
         assert batch.shape == (2, len(STEMS), 2, 22_050)
         assert batch.dtype == np.float32
         assert np.isfinite(batch).all()
+
+
+def test_examples_that_stray_further_have_the_same_form(small_bank: Bank) -> None:
+    far = replace(FAR, excerpt_s=0.5)
+    near = Mixer(banks=[small_bank], remix=replace(far, reverberate=0.0), seed=1)
+    batch = Mixer(banks=[small_bank], remix=far, seed=1).batch(0, size=4)
+
+    assert batch.shape == (4, len(STEMS), 2, 22_050)
+    assert np.isfinite(batch).all()
+    assert not np.array_equal(batch, near.batch(0, size=4))
 
 
 def test_without_augmentation_examples_are_the_banks_own_songs(small_bank: Bank) -> None:
