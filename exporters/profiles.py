@@ -16,6 +16,7 @@ class ServingProfile:
     device: Literal["KIND_CPU", "KIND_GPU"]
     max_batch_size: int
     max_queue_delay_us: int = 0
+    instances: int = 1
     backend: Literal["onnxruntime", "tensorrt"] = "onnxruntime"
     accelerator: Literal["cuda", "tensorrt"] | None = None
     warm_up_batches: tuple[int, ...] = (1,)
@@ -32,12 +33,14 @@ class ServingProfile:
 
 # On a CPU a batch takes as long as its members one by one, and batch mates change the last bits:
 # the cpu profile promises bytes. cpu-batched exists to prove dynamic batching without a GPU.
+# Two instances with half of the cores each: while one is in a step that keeps a single core busy,
+# the other goes on.
 # A GPU takes tens of milliseconds for a batch, and a song brings dozens of segments at once:
 # waiting 5 ms fills batches and costs nothing that can be heard of.
 PROFILES: dict[str, ServingProfile] = {
     profile.name: profile
     for profile in (
-        ServingProfile(name="cpu", device="KIND_CPU", max_batch_size=1),
+        ServingProfile(name="cpu", device="KIND_CPU", max_batch_size=1, instances=2),
         ServingProfile(
             name="cpu-batched", device="KIND_CPU", max_batch_size=8, max_queue_delay_us=100_000
         ),

@@ -31,8 +31,7 @@ def render_config(card: ModelCard, *, threads: int = 0) -> str:
         "max_batch_size": card.max_batch_size,
         "input": [{"name": INPUT_NAME} | tensor],
         "output": [{"name": source.output} | _output(card) for source in card.stems],
-        # KIND_CPU without a count means two instances, each with all cores
-        "instance_group": [{"kind": profile.device, "count": 1}],
+        "instance_group": [{"kind": profile.device, "count": profile.instances}],
         "model_warmup": [_warm_up(batch, tensor) for batch in profile.warm_up_batches],
         "parameters": {
             name: {"string_value": text}

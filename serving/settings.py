@@ -26,8 +26,9 @@ class Ports(SettingsSection):
 class ModelTuning(SettingsSection):
     """How much of the machine one model gets; what is None stays as its config.pbtxt has it.
 
-    `threads` are intra-op threads of each instance. Without an `engine` it is the fastest that the
-    model's card has evidence for and this machine can run.
+    `threads` are intra-op threads of each instance; by default the instances share out the cores.
+    Without an `engine` it is the fastest that the model's card has evidence for and this machine
+    can run.
     """
 
     threads: Threads | None = None
@@ -65,12 +66,13 @@ class ServingSettings(BaseSettings):
     trace_endpoint: Annotated[str, Field(pattern=r"^https?://")] | None = None
 
     def tuning_of(self, model: str) -> ModelTuning:
-        """The model's own tuning over the general one, thread count filled in from the cores."""
+        """The model's own tuning over the general one."""
         own = self.tuning_by_model.get(model, ModelTuning())
-        instances = own.instances or self.tuning.instances
-        threads = own.threads or self.tuning.threads or max(1, usable_cores() // (instances or 1))
-        engine = own.engine or self.tuning.engine
-        return ModelTuning(threads=threads, instances=instances, engine=engine)
+        return ModelTuning(
+            threads=own.threads or self.tuning.threads,
+            instances=own.instances or self.tuning.instances,
+            engine=own.engine or self.tuning.engine,
+        )
 
 
 def usable_cores() -> int:

@@ -12,7 +12,7 @@ from google.protobuf import text_format
 
 from serving import gpus
 from serving.inspection import CONFIG_FILE, ENSEMBLE, VerifiedModel, copied, new_config
-from serving.settings import ModelTuning
+from serving.settings import ModelTuning, usable_cores
 
 # Each backend's own name for the threads of an instance.
 THREADS_PARAMETERS = {"onnxruntime": "intra_op_thread_count", "openvino": "INFERENCE_NUM_THREADS"}
@@ -83,12 +83,17 @@ def tuned(config: Any, *, tuning: ModelTuning, warm_up: bool) -> Any:
     if copy.platform == ENSEMBLE:
         return copy
     copy.parameters[WARM_UP_PARAMETER].string_value = str(warm_up).lower()
-    threads = THREADS_PARAMETERS.get(copy.backend)
-    if threads is not None and tuning.threads is not None:
-        copy.parameters[threads].string_value = str(tuning.threads)
     if tuning.instances is not None:
         _set_instances(copy, tuning.instances)
+    parameter = THREADS_PARAMETERS.get(copy.backend)
+    if parameter is not None:
+        threads = tuning.threads or max(1, usable_cores() // _instances(copy))
+        copy.parameters[parameter].string_value = str(threads)
     return copy
+
+
+def _instances(config: Any) -> int:
+    return max(1, sum(group.count for group in config.instance_group))
 
 
 def _set_instances(config: Any, count: int) -> None:

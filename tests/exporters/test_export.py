@@ -74,17 +74,21 @@ def test_card_and_config_tell_the_same(exported: ModelFolder) -> None:
 
 
 @pytest.mark.parametrize(
-    ("profile", "kind", "batch", "delay_us"),
+    ("profile", "group", "batch", "delay_us"),
     [
-        ("cpu", "KIND_CPU", 1, None),
-        ("cpu-batched", "KIND_CPU", 8, 100_000),
-        ("gpu-onnx", "KIND_GPU", 16, 5_000),
-        ("gpu-tensorrt", "KIND_GPU", 16, 5_000),
-        ("gpu-plan", "KIND_GPU", 16, 5_000),
+        ("cpu", ("KIND_CPU", 2), 1, None),
+        ("cpu-batched", ("KIND_CPU", 1), 8, 100_000),
+        ("gpu-onnx", ("KIND_GPU", 1), 16, 5_000),
+        ("gpu-tensorrt", ("KIND_GPU", 1), 16, 5_000),
+        ("gpu-plan", ("KIND_GPU", 1), 16, 5_000),
     ],
 )
 def test_a_profile_is_config_only(
-    exported: ModelFolder, profile: str, kind: str, batch: int, delay_us: int | None
+    exported: ModelFolder,
+    profile: str,
+    group: tuple[str, int],
+    batch: int,
+    delay_us: int | None,
 ) -> None:
     fields = json.loads(exported.read_card().to_json())
     batch_size = PROFILES[profile].max_batch_size
@@ -92,8 +96,8 @@ def test_a_profile_is_config_only(
         json.dumps(fields | {"profile": profile, "max_batch_size": batch_size})
     )
     config = parse_config(render_config(card))
-    (group,) = config.instance_group
-    assert (group.Kind.Name(group.kind), group.count) == (kind, 1)
+    (instances,) = config.instance_group
+    assert (instances.Kind.Name(instances.kind), instances.count) == group
     assert config.max_batch_size == batch
     assert config.HasField("dynamic_batching") == (delay_us is not None)
     assert config.dynamic_batching.max_queue_delay_microseconds == (delay_us or 0)

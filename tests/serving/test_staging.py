@@ -6,7 +6,7 @@ from google.protobuf import text_format
 
 from serving import staging
 from serving.inspection import VerifiedModel, new_config, verify
-from serving.settings import ModelTuning, ServingSettings
+from serving.settings import ModelTuning, ServingSettings, usable_cores
 from tests.serving.small_models import write_model
 
 
@@ -102,11 +102,16 @@ def test_a_models_own_tuning_wins_over_the_general_one() -> None:
     assert settings.tuning_of("small") == ModelTuning(threads=4, instances=2)
 
 
-def test_threads_default_to_a_share_of_the_cores() -> None:
-    one, many = (
-        ServingSettings(tuning=ModelTuning(instances=count)).tuning_of("any").threads
-        for count in (1, 64)
-    )
-    assert one is not None
-    assert one >= 1
-    assert many == 1
+def test_threads_default_to_a_share_of_the_cores(model: VerifiedModel) -> None:
+    cores = usable_cores()
+    wanted = [(1, cores), (cores, 1), (64, max(1, cores // 64))]
+    for instances, threads in wanted:
+        tuning = ModelTuning(instances=instances)
+        config = staging.tuned(model.config, tuning=tuning, warm_up=True)
+        assert config.parameters["intra_op_thread_count"].string_value == str(threads)
+
+
+def test_instances_of_the_models_own_config_share_out_the_cores_too(model: VerifiedModel) -> None:
+    model.config.instance_group[0].count = usable_cores()
+    config = staging.tuned(model.config, tuning=ModelTuning(), warm_up=True)
+    assert config.parameters["intra_op_thread_count"].string_value == "1"
