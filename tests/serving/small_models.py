@@ -19,6 +19,7 @@ def write_model(
     name: str,
     *,
     max_batch_size: int = 1,
+    instances: int = 1,
     fragile: bool = False,
     rows: int = 1,
     gains: Mapping[str, float] = GAINS,
@@ -50,7 +51,7 @@ def write_model(
         f"""
 backend: "onnxruntime"
 default_model_filename: "model.onnx"
-instance_group [ {{ kind: KIND_CPU count: 1 }} ]
+instance_group [ {{ kind: KIND_CPU count: {instances} }} ]
 {batching if max_batch_size > 1 else ""}
 """,
     )

@@ -27,6 +27,7 @@ async def server(tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[Run
     repository = root / "models"
     write_model(repository, "gains")
     prove(write_model(repository, "proven"), evidence(*FP32))
+    prove(write_model(repository, "twice", instances=2), evidence(*FP32))
     unreadable = write_model(repository, "unreadable")
     (unreadable / "1" / "model.onnx").write_bytes(b"no graph")
     prove(unreadable, evidence(*FP32))
@@ -54,9 +55,12 @@ async def test_stems_are_computed_and_only_the_wanted_one_travels(server: Runnin
     assert answer.as_numpy("drums") is None
 
 
-async def test_answers_of_concurrent_requests_are_not_mixed_up(server: RunningServer) -> None:
+@pytest.mark.parametrize("model", ["proven", "twice"])
+async def test_answers_of_concurrent_requests_are_not_mixed_up(
+    server: RunningServer, model: str
+) -> None:
     answers = await asyncio.gather(
-        *(server.separate("proven", mix(seed), wanted=["drums", "bass"]) for seed in range(8))
+        *(server.separate(model, mix(seed), wanted=["drums", "bass"]) for seed in range(8))
     )
     for seed, answer in enumerate(answers):
         for stem in ("drums", "bass"):
@@ -77,9 +81,9 @@ async def test_no_client_is_ever_given_values_that_are_no_numbers(server: Runnin
 async def test_a_model_that_openvino_cannot_read_takes_no_other_down(server: RunningServer) -> None:
     ready = {
         model: await server.client.is_model_ready(model, client_timeout=REQUEST_TIMEOUT_S)
-        for model in ("unreadable", "proven", "gains")
+        for model in ("unreadable", "proven", "twice", "gains")
     }
-    assert ready == {"unreadable": False, "proven": True, "gains": True}
+    assert ready == {"unreadable": False, "proven": True, "twice": True, "gains": True}
     assert server.process.starts == 1
 
 

@@ -4,7 +4,9 @@ Parameters have the names NVIDIA's backend reads. It knows no way to ask for flo
 has bfloat16, so INFERENCE_PRECISION_HINT, which is OpenVINO's own name, stands beside HINT_BF16.
 """
 
-from collections.abc import Mapping, Sequence
+import fcntl
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ from waveform_backend import Arrays, WaveformBackend, parameter
 
 DEVICE = "CPU"
 CACHE_PARAMETER = "stemyard_model_cache"
+LOCK = "lock"
 
 
 class TritonPythonModel(WaveformBackend):
@@ -24,7 +27,8 @@ class TritonPythonModel(WaveformBackend):
         core = ov.Core()
         model = core.read_model(path)
         model.reshape({tensor["name"]: [1, *_sizes(tensor)] for tensor in config["input"]})
-        compiled = core.compile_model(model, DEVICE, properties(config))
+        with _alone_in(parameter(config, CACHE_PARAMETER, "")):
+            compiled = core.compile_model(model, DEVICE, properties(config))
         self._request = compiled.create_infer_request()
 
     def run(self, feed: Arrays, names: Sequence[str]) -> Sequence[npt.NDArray[Any]]:
@@ -45,6 +49,18 @@ class TritonPythonModel(WaveformBackend):
         inputs = {name: np.ascontiguousarray(array) for name, array in feed.items()}
         self._request.infer(inputs, share_inputs=True, share_outputs=True)
         return [self._request.get_tensor(name).data for name in names]
+
+
+@contextmanager
+def _alone_in(cache: str) -> Iterator[None]:
+    """One at a time: an instance would read what another of the same model is still writing."""
+    if not cache:
+        yield
+        return
+    Path(cache).mkdir(parents=True, exist_ok=True)
+    with Path(cache, LOCK).open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def properties(config: Mapping[str, Any]) -> dict[str, Any]:
