@@ -1,5 +1,5 @@
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -19,7 +19,12 @@ def track(samples: int, *, stems: int, seed: int) -> tuple[Samples, Samples, Sam
     return truth, truth + error * np.float32(0.3), truth.sum(axis=0)
 
 
+def energy(signal: Samples) -> float:
+    return float(np.square(signal, dtype=np.float64).sum())
+
+
 @settings(deadline=None)
+@example(samples=1, stems=3, seed=327)
 @given(samples=st.integers(1, 500), stems=st.integers(2, 6), seed=st.integers(0, 10_000))
 def test_it_is_the_projection_onto_what_adds_up(samples: int, stems: int, seed: int) -> None:
     truth, made, mix = track(samples, stems=stems, seed=seed)
@@ -29,10 +34,10 @@ def test_it_is_the_projection_onto_what_adds_up(samples: int, stems: int, seed: 
     null = NullTest()
     null.add(mix, out)
     assert null.depth_db is not None
-    assert null.depth_db > NULL_DB
-    before = np.square(made - truth, dtype=np.float64).sum()
-    after = np.square(out - truth, dtype=np.float64).sum()
-    assert after < before
+    # Rounding follows the stems, and a mix in which they cancel each other is quieter than they.
+    cancelled_db = 10 * np.log10(energy(out) / energy(mix))
+    assert null.depth_db + max(cancelled_db, 0) > NULL_DB
+    assert energy(out - truth) < energy(made - truth)
 
 
 @settings(deadline=None)
