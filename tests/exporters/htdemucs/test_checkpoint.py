@@ -5,6 +5,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from demucs.apply import BagOfModels
@@ -17,6 +18,9 @@ from exporters.errors import CheckpointError, UnsafeCheckpoint, UnsupportedModel
 from exporters.htdemucs.checkpoint import load_checkpoint, save_checkpoint
 from exporters.htdemucs.waveform import arguments_of
 from tests.exporters.htdemucs.packages import package_of
+
+# The same in every process: test files run side by side, and must collect the same tests.
+NOISE = np.random.default_rng(64).bytes(64)
 
 
 def refuse_to_fetch(name: str) -> Any:
@@ -110,7 +114,7 @@ def test_a_class_named_by_a_safetensors_file_is_not_imported(
 
 
 @pytest.mark.parametrize("suffix", [".th", ".safetensors"])
-@pytest.mark.parametrize("content", [b"", b"not a model", os.urandom(64)])
+@pytest.mark.parametrize("content", [b"", b"not a model", NOISE], ids=["empty", "text", "noise"])
 def test_what_is_no_checkpoint_is_refused(tmp_path: Path, suffix: str, content: bytes) -> None:
     path = tmp_path / f"m{suffix}"
     path.write_bytes(content)
