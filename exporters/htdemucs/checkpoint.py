@@ -145,7 +145,8 @@ def _read_pickle(path: Path, *, trust_pickle: bool) -> dict[str, Any]:
             "loading it unrestricted could run its code: pass --trust-pickle if you trust its "
             f"author ({_first_line(error)})"
         ) from error
-    except (RuntimeError, EOFError, OSError, ValueError) as error:
+    # The file's bytes drive the unpickler, which raises whatever they lead it to.
+    except Exception as error:
         raise CheckpointError(
             f"{path.name} is not a whole Demucs package: {_first_line(error)}; {_AGAIN}"
         ) from error
