@@ -54,8 +54,10 @@ class Link:
                     group.create_task(self._forth(reader, back, passage))
                     group.create_task(self._back(beyond, writer, passage))
         finally:
+            # Both before any wait, in which a cancellation may end this.
             for end in (writer, back):
                 end.close()
+            for end in (writer, back):
                 with suppress(OSError):
                     await end.wait_closed()
 

@@ -48,8 +48,10 @@ class FaultyLink:
                     group.create_task(self._pump(reader, back, self._forth))
                     group.create_task(self._pump(beyond, writer, self._back))
         finally:
+            # Both before any wait, in which a cancellation may end this.
             for end in (writer, back):
                 end.close()
+            for end in (writer, back):
                 with suppress(OSError):
                     await end.wait_closed()
 
