@@ -290,12 +290,20 @@ def _runs(process: psutil.Process) -> bool:
         return False
 
 
+def _processor_s(process: psutil.Process) -> float:
+    """None of one that is gone: beside each stub a shell watches, by programs that come and go."""
+    try:
+        return process.cpu_times().user
+    except psutil.NoSuchProcess:
+        return 0.0
+
+
 @asynccontextmanager
 async def busy(doors: TritonDoors, model: str, stubs: list[psutil.Process]) -> AsyncGenerator[None]:
     """Inside, the stubs are in the middle of a run; what becomes of it does not matter."""
 
     def processor_s() -> float:
-        return sum(stub.cpu_times().user for stub in stubs)
+        return sum(map(_processor_s, stubs))
 
     before = processor_s()
 
