@@ -3,6 +3,7 @@
 import os
 import secrets
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import NoReturn
 
@@ -88,9 +89,12 @@ def _staged_or_refused(name: str, settings: ServingSettings) -> bool:
     except ModelRefused as refusal:
         _log.error("model_refused", model=name, reason=refusal.reason.value, detail=str(refusal))
         return False
-    card, tuning = model.card, settings.tuning_of(name).model_dump()
+    card = model.card
     served = {"engine": card.engine, "precision": card.precision}
-    _log.info("model_verified", model=name, digest=card.digest, **tuning | served)
+    _log.info("model_verified", model=name, digest=card.digest, **served)
+    for each in model.parts or (model,):
+        shares = staging.shares(each.config, settings.tuning_of(each.name))
+        _log.info("model_staged", model=each.name, **asdict(shares))
     return True
 
 

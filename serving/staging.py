@@ -5,6 +5,7 @@ the source repository stay untouched: threads and instances belong to a machine,
 """
 
 import shutil
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -18,6 +19,14 @@ from serving.settings import ModelTuning, usable_cores
 THREADS_PARAMETERS = {"onnxruntime": "intra_op_thread_count", "openvino": "INFERENCE_NUM_THREADS"}
 WARM_UP_PARAMETER = "stemyard_warm_up"
 FIRST_VERSION = "1"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shares:
+    """A model's instances, and the threads of each."""
+
+    instances: int
+    threads: int
 
 
 def clear(staged_repository: Path) -> None:
@@ -87,13 +96,17 @@ def tuned(config: Any, *, tuning: ModelTuning, warm_up: bool) -> Any:
         _set_instances(copy, tuning.instances)
     parameter = THREADS_PARAMETERS.get(copy.backend)
     if parameter is not None:
-        threads = tuning.threads or max(1, usable_cores() // _instances(copy))
-        copy.parameters[parameter].string_value = str(threads)
+        copy.parameters[parameter].string_value = str(shares(copy, tuning).threads)
     return copy
 
 
-def _instances(config: Any) -> int:
-    return max(1, sum(group.count for group in config.instance_group))
+def shares(config: Any, tuning: ModelTuning) -> Shares:
+    """What a model gets of this machine: its instances share out the cores by default."""
+    counts = [tuning.instances or group.count for group in config.instance_group]
+    instances = max(1, sum(counts or [tuning.instances or 1]))
+    return Shares(
+        instances=instances, threads=tuning.threads or max(1, usable_cores() // instances)
+    )
 
 
 def _set_instances(config: Any, count: int) -> None:

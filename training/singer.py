@@ -78,7 +78,7 @@ def _spoken(text: str, voice: Voice, *, pitch: int, tract: float) -> _Word | Non
     ssml = f'<prosody range="0">{text}</prosody>'
     speech = call(
         ["espeak-ng", "-v", name, "-m", "-p", str(pitch), "-s", "110", "--stdout", ssml],
-        timeout_s=20,
+        timeout_s=120,
     )
     samples, rate_hz = soundfile.read(io.BytesIO(_sized(speech)), dtype="float32")
     trimmed = _trimmed(samples.astype(np.float32))

@@ -9,6 +9,7 @@ import pytest
 import pytest_asyncio
 from tritonclient.utils import InferenceServerException
 
+from serving.settings import usable_cores
 from stemcore.model_card import CARD_PARAMETER, ModelCard
 from tests.serving.conftest import REQUEST_TIMEOUT_S, Audio, RunningServer, running_server
 from tests.serving.evidence import FP32, evidence, prove
@@ -91,13 +92,15 @@ async def test_compiled_models_are_kept_on_the_node(server: RunningServer) -> No
     assert list((server.runtime.serving / "compiled").glob("*.blob"))
 
 
-async def test_the_log_names_engine_and_precision(server: RunningServer) -> None:
+async def test_the_log_names_engine_precision_and_the_share_of_the_machine(
+    server: RunningServer,
+) -> None:
     log = (server.runtime.logs / "triton.log").read_text()
     events = [json.loads(line) for line in log.splitlines() if line.startswith('{"')]
-    served = {
-        event["model"]: (event["engine"], event["precision"])
-        for event in events
-        if event["event"] == "model_verified"
-    }
-    assert served["proven"] == FP32
-    assert served["gains"] == ("onnxruntime", "fp32")
+    verified = {event["model"]: event for event in events if event["event"] == "model_verified"}
+    staged = {event["model"]: event for event in events if event["event"] == "model_staged"}
+    for model, served in {"proven": FP32, "gains": ("onnxruntime", "fp32")}.items():
+        assert (verified[model]["engine"], verified[model]["precision"]) == served
+    for model, instances in {"proven": 1, "twice": 2}.items():
+        assert staged[model]["instances"] == instances
+        assert staged[model]["threads"] == max(1, usable_cores() // instances)
