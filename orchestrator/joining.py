@@ -66,7 +66,8 @@ class Separation:
     async def onto(self, tape: Tape, *, on_segment: OnSegment) -> JoinReport:
         """Fill the tape. Windows are joined in their order, whatever order they come back in.
 
-        Memory: `window` segments in flight or waiting, one segment of sums, one finished block.
+        Memory: `window` segments and one in flight or waiting, one segment of sums, one finished
+        block.
         """
         report = JoinReport()
         finishing = Finishing(self.recipe, mix=self.mix, card=self.engine.card, null=report.null)
@@ -131,7 +132,8 @@ async def _in_order(
             window = await asyncio.to_thread(_window, mix, segment, engine.card)
             task = asyncio.create_task(engine.separate(window), name=f"segment {segment.index}")
             pending.append((segment, task))
-            if len(pending) >= engine.scheduler.window:
+            # One stands ready beside those in flight, so that the server never waits for a join.
+            if len(pending) > engine.scheduler.window:
                 yield await _first(pending)
         while pending:
             yield await _first(pending)

@@ -108,10 +108,13 @@ class Bench:
         )
 
     async def settled(self, left: dict[str, int]) -> None:
-        """Wait until every account asks for all it can: of its job, that many segments are left."""
+        """Wait until every account asks for all it can: of its job, that many segments are left.
+
+        A job asks for a segment more than the window, which stands ready.
+        """
         wanted: Counter[UUID] = Counter()
         for stem, segments in left.items():
-            wanted[self.accounts[stem]] += min(WINDOW, segments)
+            wanted[self.accounts[stem]] += min(WINDOW + 1, segments)
 
         async def is_settled() -> bool:
             asked_for = +self.scheduler.asked_for
