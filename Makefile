@@ -67,7 +67,7 @@ $(TINY_MODELS): $(EXPORTERS)/.synced $(wildcard exporters/*.py exporters/*/*.py)
 
 .PHONY: test-full
 test-full: dev exporters exporters-spleeter $(TRITON)/.synced ## What takes minutes by nature: the full-size models
-	$(EXPORTERS)/bin/python -m pytest tests/full
+	$(EXPORTERS)/bin/python -m pytest tests/full -o faulthandler_timeout=1830
 
 .PHONY: lint
 lint: dev ## ruff: rules and formatting
