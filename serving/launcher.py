@@ -73,13 +73,16 @@ def stage_one(name: str, settings: ServingSettings) -> VerifiedModel:
     if gpus.wanted_by(model):
         gpus.check(model, Accelerators.found())
     for each in (*model.parts, model):
-        staging.stage(
+        shares = staging.stage(
             each,
             staged_repository=staged_repository(settings),
             tuning=settings.tuning_of(each.name),
             warm_up=settings.warm_up,
             engine_cache=settings.engine_cache,
         )
+        # A bag itself computes nothing.
+        if not each.parts:
+            _log.info("model_staged", model=each.name, **asdict(shares))
     return model
 
 
@@ -92,9 +95,6 @@ def _staged_or_refused(name: str, settings: ServingSettings) -> bool:
     card = model.card
     served = {"engine": card.engine, "precision": card.precision}
     _log.info("model_verified", model=name, digest=card.digest, **served)
-    for each in model.parts or (model,):
-        shares = staging.shares(each.config, settings.tuning_of(each.name))
-        _log.info("model_staged", model=each.name, **asdict(shares))
     return True
 
 

@@ -23,10 +23,10 @@ FIRST_VERSION = "1"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shares:
-    """A model's instances, and the threads of each."""
+    """A model's instances, and the threads of each, where its config says how many."""
 
     instances: int
-    threads: int
+    threads: int | None
 
 
 def clear(staged_repository: Path) -> None:
@@ -63,7 +63,7 @@ def stage(
     tuning: ModelTuning,
     warm_up: bool,
     engine_cache: Path | None = None,
-) -> None:
+) -> Shares:
     """Writes the tuned config and links the files that were verified."""
     target = staged_repository / model.name
     remove(staged_repository, model=model.name)
@@ -77,6 +77,7 @@ def stage(
     if engine_cache is not None:
         gpus.keep_engines(config, engine_cache)
     (target / CONFIG_FILE).write_text(text_format.MessageToString(config))
+    return _shares(config)
 
 
 def tuned(config: Any, *, tuning: ModelTuning, warm_up: bool) -> Any:
@@ -96,17 +97,19 @@ def tuned(config: Any, *, tuning: ModelTuning, warm_up: bool) -> Any:
         _set_instances(copy, tuning.instances)
     parameter = THREADS_PARAMETERS.get(copy.backend)
     if parameter is not None:
-        copy.parameters[parameter].string_value = str(shares(copy, tuning).threads)
+        threads = tuning.threads or max(1, usable_cores() // _instances(copy))
+        copy.parameters[parameter].string_value = str(threads)
     return copy
 
 
-def shares(config: Any, tuning: ModelTuning) -> Shares:
-    """What a model gets of this machine: its instances share out the cores by default."""
-    counts = [tuning.instances or group.count for group in config.instance_group]
-    instances = max(1, sum(counts or [tuning.instances or 1]))
-    return Shares(
-        instances=instances, threads=tuning.threads or max(1, usable_cores() // instances)
-    )
+def _shares(tuned_config: Any) -> Shares:
+    parameter = THREADS_PARAMETERS.get(tuned_config.backend)
+    threads = int(tuned_config.parameters[parameter].string_value) if parameter else None
+    return Shares(instances=_instances(tuned_config), threads=threads)
+
+
+def _instances(config: Any) -> int:
+    return max(1, sum(group.count for group in config.instance_group))
 
 
 def _set_instances(config: Any, count: int) -> None:

@@ -115,3 +115,13 @@ def test_instances_of_the_models_own_config_share_out_the_cores_too(model: Verif
     model.config.instance_group[0].count = usable_cores()
     config = staging.tuned(model.config, tuning=ModelTuning(), warm_up=True)
     assert config.parameters["intra_op_thread_count"].string_value == "1"
+
+
+@pytest.mark.parametrize(("backend", "threads"), [("onnxruntime", 3), ("tensorrt", None)])
+def test_shares_are_told_as_staged(
+    model: VerifiedModel, staged: Path, backend: str, threads: int | None
+) -> None:
+    model.config.backend = backend
+    tuning = ModelTuning(threads=3, instances=2)
+    shares = staging.stage(model, staged_repository=staged, tuning=tuning, warm_up=True)
+    assert shares == staging.Shares(instances=2, threads=threads)
