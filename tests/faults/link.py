@@ -6,6 +6,8 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tests.servers.streams import closed
+
 CHUNK_BYTES = 1 << 16
 SOCKET = ".s.PGSQL.5432"
 
@@ -54,12 +56,7 @@ class Link:
                     group.create_task(self._forth(reader, back, passage))
                     group.create_task(self._back(beyond, writer, passage))
         finally:
-            # Both before any wait, in which a cancellation may end this.
-            for end in (writer, back):
-                end.close()
-            for end in (writer, back):
-                with suppress(OSError):
-                    await end.wait_closed()
+            await closed(writer, back)
 
     async def _forth(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, passage: _Passage

@@ -6,6 +6,8 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from urllib.parse import urlsplit
 
+from tests.servers.streams import closed
+
 Passage = Callable[[bytes], Awaitable[bytes]]
 
 # Small, or the kernel would swallow whole parts before they are on their way.
@@ -48,12 +50,7 @@ class FaultyLink:
                     group.create_task(self._pump(reader, back, self._forth))
                     group.create_task(self._pump(beyond, writer, self._back))
         finally:
-            # Both before any wait, in which a cancellation may end this.
-            for end in (writer, back):
-                end.close()
-            for end in (writer, back):
-                with suppress(OSError):
-                    await end.wait_closed()
+            await closed(writer, back)
 
     async def _forth(self, data: bytes) -> bytes:
         return await self.requests(data)
