@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from stemyard.stack import postgresql
-from stemyard.stack.errors import StackError
+from stemyard.stack.command import run
 from stemyard.stack.postgresql import PostgresqlCluster
 from stemyard.stack.runtime import RuntimeDirectory
 from stemyard.stack.settings import ROOT, StackSettings
@@ -85,20 +85,11 @@ async def _serve(
 
 async def _migrate(dsn: str, settings: StackSettings) -> None:
     """In a process of its own: the migration tool sets up logging and an event loop as it likes."""
-    process = await asyncio.create_subprocess_exec(
+    await run(
         str(settings.services_python),
         "-m",
         "stemcore.database.migrate",
-        cwd=ROOT,
-        env=os.environ | {"STEMYARD_DSN": dsn},
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.DEVNULL,
-        stderr=asyncio.subprocess.PIPE,
+        purpose="the database could not be migrated",
+        timeout_s=_MIGRATION_TIMEOUT_S,
+        environment={"STEMYARD_DSN": dsn},
     )
-    try:
-        _, complaint = await asyncio.wait_for(process.communicate(), _MIGRATION_TIMEOUT_S)
-    except BaseException:
-        process.kill()
-        raise
-    if process.returncode != 0:
-        raise StackError(f"the database could not be migrated:\n{complaint.decode()}")

@@ -14,10 +14,11 @@ from aiokafka.conn import AIOKafkaConnection
 from aiokafka.errors import KafkaError
 from aiokafka.protocol.metadata import MetadataRequest
 
-from stemyard.stack.errors import EnvironmentLacks, StackError
+from stemyard.stack.command import run
+from stemyard.stack.errors import EnvironmentLacks
 from stemyard.stack.ports import HOST, FreePorts
 from stemyard.stack.process import ProcessPlan
-from stemyard.stack.settings import ROOT, KafkaServerSettings
+from stemyard.stack.settings import KafkaServerSettings
 
 _PROBE_TIMEOUT_S = 2.0
 _FORMAT_TIMEOUT_S = 60.0
@@ -178,21 +179,12 @@ def _java(settings: KafkaServerSettings) -> tuple[str, ...]:
 
 async def _format(broker: KafkaBroker, settings: KafkaServerSettings) -> None:
     cluster = urlsafe_b64encode(uuid.uuid4().bytes).rstrip(b"=").decode()
-    process = await asyncio.create_subprocess_exec(
+    await run(
         *_java(settings),
         "kafka.tools.StorageTool",
         "format",
         f"--cluster-id={cluster}",
         f"--config={broker.configuration}",
-        cwd=ROOT,
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
+        purpose="Kafka's folder could not be formatted",
+        timeout_s=_FORMAT_TIMEOUT_S,
     )
-    try:
-        words, _ = await asyncio.wait_for(process.communicate(), _FORMAT_TIMEOUT_S)
-    except BaseException:
-        process.kill()
-        raise
-    if process.returncode != 0:
-        raise StackError(f"Kafka's folder could not be formatted:\n{words.decode()}")

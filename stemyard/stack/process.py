@@ -150,8 +150,10 @@ class SupervisedProcess:
                 _kill_group(self._process.pid)
             return await self._process.wait()
         finally:
-            # What outlives its leader (Triton's stubs) would hold memory, and cores.
+            # What outlives its leader (Triton's stubs) would hold memory, and cores. When we are
+            # cancelled that ends the leader too; a loop that closed first would never hear of it.
             _kill_group(self._process.pid)
+            await self._process.wait()
             if self.plan.clean_up is not None:
                 self.plan.clean_up(self._process.pid)
 
