@@ -19,10 +19,8 @@ ROUNDING_MARGIN_DB = 12.0
 
 
 class Step(StrEnum):
-    GRAPH = "graph: PyTorch against Demucs"
-    ENGINE = "engine: ONNX Runtime against Demucs"
-    GRAPH_EXACT = "graph: PyTorch against Demucs in float64"
-    ENGINE_EXACT = "engine: ONNX Runtime against Demucs in float64"
+    GRAPH = "graph: PyTorch against Demucs in float64"
+    ENGINE = "engine: ONNX Runtime against Demucs in float64"
     GRAPH_SONG = "graph: PyTorch against Spleeter, whole songs"
     ENGINE_SONG = "engine: ONNX Runtime against Spleeter, whole songs"
     HALF = "engine: fp16, every tensor rounded, against fp32"
@@ -45,9 +43,7 @@ class Floors:
         """Of a step that every export is verified by."""
         floors = {
             Step.GRAPH: self.graph_db,
-            Step.GRAPH_EXACT: self.graph_db,
             Step.ENGINE: self.engine_db,
-            Step.ENGINE_EXACT: self.engine_db,
             Step.GRAPH_SONG: self.graph_db,
             Step.ENGINE_SONG: self.engine_db,
             Step.BATCH_2: self.batch_db,

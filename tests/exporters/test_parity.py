@@ -51,5 +51,5 @@ def test_silence_is_judged_by_its_largest_error(error: float, passed: bool) -> N
 def test_floors_belong_to_steps() -> None:
     floors, of_derivatives = Floors(), {Step.HALF, Step.HALF_OUTPUTS}
     verified = [step for step in Step if step not in of_derivatives]
-    assert [floors.of(step) for step in verified] == [115.0, 95.0] * 3 + [105.0] * 2
+    assert [floors.of(step) for step in verified] == [115.0, 95.0] * 2 + [105.0] * 2
     assert TRAINED_WEIGHTS.of(Step.ENGINE) == 90.0
