@@ -1,4 +1,4 @@
-"""`python -m training split | prepare | train | widen | publish | evaluate | engines | …`."""
+"""`python -m training split | prepare | train | publish | evaluate | engines | …`."""
 
 import argparse
 import logging
@@ -10,6 +10,7 @@ import torch
 from synthesis import STEMS
 from training import bank, batches, manifest, results, yardsticks
 from training import model as models
+from training.blending import blended
 from training.engines import ENGINES_FILE, judge_engines, table
 from training.errors import TrainingError
 from training.results import RESULTS_FILE, evaluate_all
@@ -68,11 +69,7 @@ def _parser() -> argparse.ArgumentParser:
         help="what a stem's error weighs",
     )
     train.set_defaults(verb=_train)
-    widen = verbs.add_parser("widen", help="double the channels of weights, to start a run from")
-    widen.add_argument("--weights", type=Path, default=WEIGHTS)
-    widen.add_argument("--output", type=Path, default=_CACHE / "widened.safetensors")
-    widen.add_argument("--seed", type=int, default=1)
-    widen.set_defaults(verb=_widen)
+    _add_of_weights(verbs)
     evaluate = verbs.add_parser("evaluate", help="judge weights on the held-out songs")
     evaluate.add_argument("--weights", type=Path, default=WEIGHTS)
     evaluate.add_argument("--songs", type=int, default=manifest.HELD_OUT_SONGS)
@@ -95,6 +92,22 @@ def _parser() -> argparse.ArgumentParser:
     publish.add_argument("--run", default="mini")
     publish.set_defaults(verb=_publish)
     return parser
+
+
+def _add_of_weights(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """What makes other weights of trained ones."""
+    widen = verbs.add_parser("widen", help="double the channels of weights, to start a run from")
+    widen.add_argument("--weights", type=Path, default=WEIGHTS)
+    widen.add_argument("--output", type=Path, default=_CACHE / "widened.safetensors")
+    widen.add_argument("--seed", type=int, default=1)
+    widen.set_defaults(verb=_widen)
+    blend = verbs.add_parser("blend", help="weights between a run's and another's")
+    blend.add_argument("--cache", type=Path, default=_CACHE)
+    blend.add_argument("--run", required=True)
+    blend.add_argument("--other", required=True, help="run that it descends from")
+    blend.add_argument("--share", type=float, default=0.1, help="of the other's weights")
+    blend.add_argument("--name", default="blended", help="of the run that holds the outcome")
+    blend.set_defaults(verb=_blend)
 
 
 def _split(_: argparse.Namespace) -> int:
@@ -139,6 +152,15 @@ def _train(options: argparse.Namespace) -> int:
 def _widen(options: argparse.Namespace) -> int:
     twin = widened(models.load(options.weights), seed=options.seed)
     models.save(twin, twin.state_dict(), options.output)
+    return 0
+
+
+def _blend(options: argparse.Namespace) -> int:
+    runs = (options.run, options.other)
+    model, other = (models.load(options.cache / f"{run}.safetensors") for run in runs)
+    weights = blended(model, other, share=options.share)
+    told = f"{options.share} of {options.other}, the rest of {options.run}"
+    models.save(model, weights, options.cache / f"{options.name}.safetensors", blend=told)
     return 0
 
 

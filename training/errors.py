@@ -21,5 +21,9 @@ class NotAnHTDemucsError(TrainingError):
     """A file of weights holds another architecture."""
 
 
+class NotAlikeError(TrainingError):
+    """Two models that are to be blended differ in more than their weights' values."""
+
+
 class UnknownSongError(TrainingError):
     """There is no held-out song of that number."""
