@@ -112,11 +112,18 @@ models-verify: dev $(TRITON)/.synced ## One table: model, engine, parity, size, 
 	  $(if $(WRITE),--write "$$WRITE")
 
 .PHONY: train-mini
-train-mini: exporters ## Train stemyard-mini again from seeds, three hours, and judge it
+train-mini: exporters ## Train stemyard-mini again from seeds, six hours, and judge it
 	$(EXPORTERS)/bin/python -m training prepare
 	$(EXPORTERS)/bin/python -m training train
-	$(EXPORTERS)/bin/python -m training publish
+	$(EXPORTERS)/bin/python -m training train --run far --start .cache/training/mini.safetensors \
+	  $(GOING_ON) --minutes 95 --far --workers 1 --excerpts 3
+	$(EXPORTERS)/bin/python -m training train --run near --start .cache/training/far.safetensors \
+	  $(GOING_ON) --minutes 85
+	$(EXPORTERS)/bin/python -m training blend --run near --other mini --share 0.1
+	$(EXPORTERS)/bin/python -m training publish --run blended
 	$(EXPORTERS)/bin/python -m training evaluate
+
+GOING_ON := --learning-rate 2e-3 --stem-weights 1.2 1.2 0.5 1.1
 
 .PHONY: bench
 bench: dev exporters $(TRITON)/.synced ## Measure speed and memory, and write bench/results/
