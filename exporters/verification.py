@@ -15,13 +15,7 @@ from exporters.errors import ModelFolderError, ParityError
 from exporters.export import specify
 from exporters.facts import facts_of
 from exporters.mixed_precision.conversion import CONVERTED_FROM
-from exporters.parity import (
-    BEST_SNR_DB,
-    ROUNDING_MARGIN_DB,
-    Step,
-    compare_signal,
-    snr_db,
-)
+from exporters.parity import BEST_SNR_DB, ROUNDING_MARGIN_DB, Step, compare_signal, snr_db
 from exporters.reference import Reference
 from exporters.runs import Engine, Stems, run_engine, run_torch
 from exporters.signals import IMPULSES, SILENCE, trial_signals
